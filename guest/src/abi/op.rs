@@ -1,0 +1,80 @@
+//! The operations a payload can carry out. A scenario is a table of these, one table a vCPU, so
+//! that a new scenario needs no new guest code. Operands are named `a`, `b`, `c` in [`Op`].
+
+use super::words::words;
+
+words! {
+    /// One operation.
+    pub struct Op {
+        /// One of the constants of this module.
+        code,
+        /// First operand.
+        a,
+        /// Second operand.
+        b,
+        /// Third operand.
+        c,
+    }
+}
+
+words! {
+    /// What became of the operation of the same index.
+    pub struct OpResult {
+        /// One of the `STATUS_*` constants.
+        status,
+        /// What was read, or what the operation's own description says.
+        value,
+        /// Faults that the operation met, the one that ended it included.
+        faults,
+        /// Upgrades that the fault handler made on its behalf.
+        upgrades,
+        /// Exception vector of the last fault.
+        vector,
+        /// Error code of the last fault.
+        error,
+        /// Faulting address (x86: CR2) of the last fault.
+        address,
+        /// Instruction pointer of the last fault.
+        instruction,
+    }
+}
+
+/// End of the program.
+pub const END: u64 = 0;
+/// Stores `c` (1 to 8) low bytes of `b` at guest-virtual address `a`, which lies in a page-table
+/// page, by the block's page-table protocol. Widths of 1, 2, 4 and 8 are one store; others are the
+/// fewest stores that don't overlap, low address first: 3 = 2+1, 5 = 4+1, 6 = 4+2, 7 = 4+2+1.
+pub const SET_ENTRY: u64 = 1;
+/// Invalidates this CPU's translation of guest-virtual address `a`.
+pub const INVALIDATE: u64 = 2;
+/// Loads `b` (1, 2, 4 or 8) bytes from guest-virtual address `a`; `value` is what was read.
+pub const LOAD: u64 = 3;
+/// Stores the `c` (1, 2, 4 or 8) low bytes of `b` at guest-virtual address `a`.
+pub const STORE: u64 = 4;
+/// Arms the fault handler: a write fault on a present page at `a` (page-aligned) makes it flip the
+/// bits `c` (those in which the two entries differ, in any format) in the eight-byte entry at `b` by
+/// the block's page-table protocol, invalidate the page, and try the store again. It answers the stores of [`STORE`] and [`FILL`], fires once, and a vCPU
+/// can have 16 armed at a time; the oldest one for the page fires first.
+pub const ON_WRITE_FAULT: u64 = 5;
+/// Rings a device: stores the 32-bit value `b` at device register `a`.
+pub const RING: u64 = 6;
+/// Waits until the 64-bit word at `a` differs from `b`; `value` is what it became.
+pub const WAIT_WHILE: u64 = 7;
+/// Waits until the 64-bit word at `a` equals `b`.
+pub const WAIT_UNTIL: u64 = 8;
+/// Marks this point in the run's order of events with the 32-bit value `a`.
+pub const REPORT: u64 = 9;
+/// Writes `b` bytes (a multiple of 8) of the [`pattern`](super::pattern) with seed `c` from `a` on.
+pub const FILL: u64 = 10;
+/// Compares `b` bytes (a multiple of 8) from `a` on with the pattern with seed `c`; `value` is the
+/// number of words that differ.
+pub const CHECK: u64 = 11;
+
+/// Not reached.
+pub const STATUS_NOT_RUN: u64 = 0;
+/// Carried out.
+pub const STATUS_DONE: u64 = 1;
+/// Ended by a fault, which was recorded.
+pub const STATUS_FAULT: u64 = 2;
+/// Not an operation, or an operand it can't take.
+pub const STATUS_BAD: u64 = 3;

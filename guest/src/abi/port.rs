@@ -1,0 +1,24 @@
+//! I/O ports. Each takes one 32-bit write, except the serial port's byte registers.
+
+/// 16550 serial console, eight byte-wide registers.
+pub const SERIAL: u16 = 0x3f8;
+/// Ends this vCPU's run; the value is one of the `EXIT_*` codes.
+pub const EXIT: u16 = 0xf4;
+/// A marker in the run's order of events; any value.
+pub const REPORT: u16 = 0xf8;
+/// Page-table announcements, see [`program::Announcement`](super::program::Announcement).
+pub const ANNOUNCE: u16 = 0xfc;
+
+/// The program ran to its end.
+pub const EXIT_DONE: u32 = 0;
+/// A fault that no operation was prepared for; the program block has the details.
+pub const EXIT_FATAL: u32 = 1;
+/// The payload itself panicked.
+pub const EXIT_PANIC: u32 = 2;
+/// The ring-0 stub faulted.
+pub const EXIT_STUB: u32 = 3;
+
+/// The change in the announcement is about to be stored.
+pub const ANNOUNCE_PREPARE: u32 = 1;
+/// The store is done. A store that faults is not followed by this.
+pub const ANNOUNCE_COMMIT: u32 = 2;

@@ -1,0 +1,14 @@
+//! The x86-64 half of the run-time. The payload runs in ring 3, over the ring-0 stub of `stub`.
+#![allow(unsafe_code, reason = "this is the layer that talks to the processor")]
+
+mod bytes;
+mod fatal;
+mod fault;
+mod memory;
+pub mod port;
+mod start;
+mod stub;
+mod translation;
+
+pub use memory::Memory;
+pub use translation::{invalidate, jump};

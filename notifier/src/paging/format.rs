@@ -1,0 +1,100 @@
+//! The interface to a page-table format.
+
+use std::fmt::{self, Debug};
+
+use super::Leaf;
+use crate::addr::{Gpa, Gva, PageSize, Permissions};
+
+/// A table's level: 0 is the last one, whose entries are the smallest pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(pub u8);
+
+impl Level {
+    /// The next table on the way to a page, or `None` below level 0.
+    pub fn below(self) -> Option<Self> {
+        self.0.checked_sub(1).map(Self)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "level {}", self.0)
+    }
+}
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing is mapped through it.
+    NotPresent,
+    /// The walk goes on in the table at `next`, with no more permissions than `limits`.
+    Table {
+        /// Guest-physical address of the next table.
+        next: Gpa,
+        /// The most that any page below may allow.
+        limits: Permissions,
+    },
+    /// The walk ends here. The leaf's permissions are the entry's own.
+    Leaf(Leaf),
+}
+
+/// A present entry with bits set that must be zero: a walk through it faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {entry:#x} at {level} has the reserved bits {reserved:#x} set")]
+pub struct Malformed {
+    /// The entry as it stands in memory.
+    pub entry: u64,
+    /// Level of the table it stands in.
+    pub level: Level,
+    /// The reserved bits that are set.
+    pub reserved: u64,
+}
+
+/// An architecture's page-table format with 64-bit entries.
+pub trait Format: Debug + Send + Sync {
+    /// Level of the table that the root address points to.
+    fn root(&self) -> Level;
+
+    /// Entries in a table; a power of two.
+    fn entries(&self) -> usize;
+
+    /// What one entry of a table at this level spans.
+    fn span(&self, level: Level) -> PageSize;
+
+    /// Whether `address` is one that the format can translate at all.
+    fn is_canonical(&self, address: Gva) -> bool;
+
+    /// The address whose translated bits are these, the untranslated ones filled in.
+    fn canonical(&self, translated: u64) -> Gva;
+
+    /// What `entry` says in a table at `level`.
+    ///
+    /// # Errors
+    /// [`Malformed`] for a present entry with reserved bits set.
+    fn decode(&self, entry: u64, level: Level) -> Result<Meaning, Malformed>;
+
+    /// The entry that says `leaf` in a table whose entries span `leaf.size`.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the format can't say it.
+    fn encode_leaf(&self, leaf: &Leaf) -> Result<u64, Malformed>;
+
+    /// The entry that leads on to the table at `next` and takes no permission away.
+    fn encode_table(&self, next: Gpa) -> u64;
+}
+
+/// Bytes in a table.
+pub(super) fn table_size(format: &dyn Format) -> u64 {
+    8 * format.entries() as u64
+}
+
+/// Index of the entry for `address` in a table at `level`.
+pub(super) fn index(format: &dyn Format, level: Level, address: Gva) -> usize {
+    let page = address.raw() >> format.span(level).shift();
+    usize::try_from(page & (format.entries() as u64 - 1)).unwrap_or(0)
+}
+
+/// Where entry `index` of the table at `table` stands.
+pub(super) fn slot(table: Gpa, index: usize) -> Gpa {
+    Gpa::new(table.raw().wrapping_add(8 * index as u64))
+}

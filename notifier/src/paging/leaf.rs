@@ -1,0 +1,48 @@
+//! A translation: what a present, non-table entry says about its page.
+
+use std::fmt;
+
+use crate::addr::{Address, Gpa, PageSize, Permissions};
+
+/// One page's translation, permissions taken along the whole walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Leaf {
+    /// Guest-physical address of the page's first byte; aligned to `size`.
+    pub output: Gpa,
+    /// Size of the page.
+    pub size: PageSize,
+    /// What the walk allows: each table on the way can only take away.
+    pub permissions: Permissions,
+    /// The entry was used by a walker, or made to look so.
+    pub accessed: bool,
+    /// The page was written, or made to look so.
+    pub dirty: bool,
+    /// Global: not bound to one address space.
+    pub global: bool,
+    /// Memory-type index, in the format's own numbering.
+    pub memory_type: u8,
+    /// Bits that hardware ignores, packed in the format's own order.
+    pub software: u16,
+}
+
+impl Leaf {
+    /// Where `address`, which lies in this page, leads.
+    pub fn translate<A: Address>(&self, address: A) -> Gpa {
+        Gpa::new(self.output.raw() | address.page_offset(self.size))
+    }
+
+    /// Whether a cache that holds `self` gives the same answers as one that holds `other`.
+    ///
+    /// Accessed, dirty and software bits are not part of the answer.
+    pub fn same_translation(&self, other: &Self) -> bool {
+        let key = |leaf: &Self| (leaf.output, leaf.size, leaf.permissions, leaf.memory_type);
+        key(self) == key(other)
+    }
+}
+
+/// `0x500000 4 KiB r--u`
+impl fmt::Display for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.output, self.size, self.permissions)
+    }
+}

@@ -1,0 +1,24 @@
+//! Page tables: what an entry means, how to walk and build them, and what a change amounts to.
+//!
+//! [`Format`] is the one interface to an architecture's bit layout; everything else here works on
+//! the [`Meaning`] it decodes. [`x86_64`] is the first format.
+
+mod build;
+mod change;
+mod format;
+mod leaf;
+mod memory;
+mod tree;
+mod walk;
+pub mod x86_64;
+
+pub use build::{BuildError, Builder};
+pub use change::{Change, ChangeKind};
+pub use format::{Format, Level, Malformed, Meaning};
+pub use leaf::Leaf;
+pub use memory::{NoMemory, TableMemory, TableMemoryMut};
+pub use tree::{Tree, TreeError};
+pub use walk::{WalkFault, WalkFaultKind, walk};
+
+#[cfg(test)]
+pub(crate) use memory::test_memory::TestMemory;

@@ -1,0 +1,10 @@
+//! The `stalemate` command: what it prints where, and its exit codes.
+
+mod host;
+mod json;
+mod memory;
+mod output;
+mod payload;
+mod policies;
+mod runner;
+mod usage;

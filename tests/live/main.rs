@@ -1,0 +1,11 @@
+//! What machines do: the flagship scenario, every operation of the payload, page-table writes of
+//! every shape under every tracker, DMA, and all of it at once.
+
+mod accesses;
+mod descriptors;
+mod dma;
+mod entries;
+mod flagship;
+mod invalidation;
+mod parallel;
+mod trackers;

@@ -1,0 +1,72 @@
+//! The `stalemate` command.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | coherent, or all as expected |
+//! | 1 | a violation, or something unexpected |
+//! | 2 | bad usage or bad input |
+//! | 3 | this host can't |
+
+mod args;
+mod exit;
+mod payload;
+mod run;
+mod size;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use log::LevelFilter;
+
+use args::{Args, Command};
+use exit::Exit;
+
+/// Runs the command that this process was started with.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    log_to_stderr(args.common.verbose);
+    let exit = match &args.command {
+        None => run::all(&args.common),
+        Some(Command::Run { upgrade_notify }) => run::one(&args.common, (*upgrade_notify).into()),
+    };
+    exit.into()
+}
+
+/// Help and version are asked for; everything else that stops here is bad usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if !error.use_stderr() {
+        return match printed {
+            Ok(()) => Exit::Good.into(),
+            Err(_) => Exit::Bad.into(),
+        };
+    }
+    // Whoever asked for a document gets one even where the rest of what he asked makes no sense.
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ");
+        let document = crate::report::json::error(message, Exit::Usage.code());
+        return run::print(&document, Exit::Usage).into();
+    }
+    Exit::Usage.into()
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => LevelFilter::Warn,
+        1 => LevelFilter::Info,
+        _ => LevelFilter::Trace,
+    };
+    env_logger::Builder::new()
+        .filter_level(level)
+        .format(|line, record| {
+            let level = record.level().as_str().to_lowercase();
+            writeln!(line, "stalemate: {level}: {}", record.args())
+        })
+        .init();
+}

@@ -1,0 +1,167 @@
+//! Running the scenario and saying what came of it.
+
+use std::io::{self, Write};
+
+use kvm_ioctls::Kvm;
+use notifier::addr::Gpa;
+use notifier::oracle::Verdict;
+
+use super::args::Common;
+use super::exit::Exit;
+use super::payload;
+use crate::host::{self, KvmKind};
+use crate::live::flagship::Flagship;
+use crate::machine::{MachineConfig, MachineError};
+use crate::memory::MemoryConfig;
+use crate::policy::UpgradePolicy;
+use crate::report::{self, Host};
+use crate::tracker;
+
+/// A host on which machines can run, with the tracker that they use.
+struct Ready {
+    kvm: Kvm,
+    host: Host,
+    payload: Vec<u8>,
+}
+
+/// Why nothing was run.
+#[derive(Debug, thiserror::Error)]
+enum NotRun {
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    #[error("{path} can't be read: {error}", path = path.display())]
+    Payload {
+        path: std::path::PathBuf,
+        error: io::Error,
+    },
+}
+
+impl From<&NotRun> for Exit {
+    fn from(error: &NotRun) -> Self {
+        match error {
+            NotRun::Machine(error) => error.into(),
+            NotRun::Payload { .. } => Self::Usage,
+        }
+    }
+}
+
+/// The scenario under one policy. The exit code is the verdict's.
+pub(super) fn one(common: &Common, policy: UpgradePolicy) -> Exit {
+    let done = ready(common).and_then(|ready| {
+        let flagship = run(common, &ready, policy)?;
+        Ok((ready.host, flagship))
+    });
+    let (host, flagship) = match done {
+        Ok(done) => done,
+        Err(error) => return not_run(common, &error),
+    };
+    let text = if common.json {
+        report::json::one(&host, &flagship)
+    } else {
+        report::text::one(&host, &flagship)
+    };
+    let coherent = flagship.verdict() == Some(Verdict::Coherent);
+    print(
+        &text,
+        if coherent && flagship.is_as_expected() {
+            Exit::Good
+        } else {
+            Exit::Bad
+        },
+    )
+}
+
+/// The scenario under every policy. The exit code is whether each did what the theory says.
+pub(super) fn all(common: &Common) -> Exit {
+    let done = ready(common).and_then(|ready| {
+        let runs = UpgradePolicy::ALL
+            .into_iter()
+            .map(|policy| run(common, &ready, policy));
+        let runs = runs.collect::<Result<Vec<_>, _>>()?;
+        Ok((ready.host, runs))
+    });
+    let (host, runs) = match done {
+        Ok(done) => done,
+        Err(error) => return not_run(common, &error),
+    };
+    let text = if common.json {
+        report::json::all(&host, &runs)
+    } else {
+        report::text::all(&host, &runs)
+    };
+    let expected = runs.iter().all(Flagship::is_as_expected);
+    print(&text, if expected { Exit::Good } else { Exit::Bad })
+}
+
+fn ready(common: &Common) -> Result<Ready, NotRun> {
+    let payload = match &common.payload {
+        None => guest::images::PAYLOAD.to_vec(),
+        Some(path) => payload::read(path).map_err(|error| NotRun::Payload {
+            path: path.clone(),
+            error,
+        })?,
+    };
+    let kvm = host::open(&common.kvm).map_err(MachineError::from)?;
+    let tracker = match common.tracker.chosen() {
+        Some(chosen) => chosen,
+        None => tracker::choose(&kvm),
+    };
+    let kvm_kind = KvmKind::detect();
+    log::info!("KVM: {kvm_kind}, tracker: {tracker}");
+    let host = Host {
+        kvm: kvm_kind,
+        tracker,
+    };
+    Ok(Ready { kvm, host, payload })
+}
+
+fn run(common: &Common, ready: &Ready, policy: UpgradePolicy) -> Result<Flagship, NotRun> {
+    let config = MachineConfig {
+        vcpus: common.vcpus,
+        memory: MemoryConfig {
+            size: common.mem,
+            page_tables: Gpa::new(common.page_tables),
+        },
+        tracker: ready.host.tracker,
+        policy,
+        image: &ready.payload,
+        limit: common.limit,
+    };
+    let flagship = Flagship::run(&ready.kvm, &config)?;
+    log::info!(
+        "policy {policy}: {} in {:?}",
+        report::text::verdict(&flagship),
+        flagship.run.elapsed
+    );
+    for record in &flagship.run.history {
+        log::trace!("{record}");
+    }
+    Ok(flagship)
+}
+
+/// The one line on standard error, and with `--json` a document too.
+fn not_run(common: &Common, error: &NotRun) -> Exit {
+    let exit = Exit::from(error);
+    match exit {
+        Exit::Host => log::error!("this host can't run a guest: {error}"),
+        _ => log::error!("{error}"),
+    }
+    if common.json {
+        return print(&report::json::error(&error.to_string(), exit.code()), exit);
+    }
+    exit
+}
+
+/// Prints to standard output. Whoever has stopped reading wants no more; any other failure to
+/// deliver the result is one.
+pub(super) fn print(text: &str, exit: Exit) -> Exit {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => exit,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+        Err(error) => {
+            log::error!("the result could not be written: {error}");
+            Exit::Bad
+        }
+    }
+}

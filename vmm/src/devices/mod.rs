@@ -1,0 +1,9 @@
+//! Devices: what answers on the buses, besides the trackers.
+
+mod console;
+mod control;
+pub mod dma;
+
+pub use console::Console;
+pub(crate) use console::PORTS as CONSOLE_PORTS;
+pub(crate) use control::{ExitPort, ReportPort};

@@ -1,0 +1,13 @@
+//! Scenarios on a machine.
+//!
+//! A scenario is a program of operations for each vCPU, and expectations of what they come to;
+//! [`flagship`] is the first.
+
+mod check;
+mod dma;
+pub mod flagship;
+mod program;
+
+pub use check::Check;
+pub(crate) use dma::{Transfer, TransferDone};
+pub(crate) use program::{OpIndex, Program};

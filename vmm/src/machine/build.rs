@@ -1,0 +1,216 @@
+//! Putting a machine together.
+
+use std::sync::Arc;
+
+use guest::abi::{dma, layout, port, program};
+use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
+use notifier::contract::{AddressSpace, Subscription};
+use notifier::oracle::Oracle;
+use notifier::paging::{Format, Tree};
+use notifier::secondary::shadow::Shadow;
+use notifier::secondary::smmu::{Context, EndInvalidates, Smmu, Sva};
+
+use super::{ASID, Machine, MachineConfig, MachineError, STREAM, TLB_ENTRIES};
+use crate::bus::{Bus, Space};
+use crate::devices::dma::{Engine, EngineParts, Registers};
+use crate::devices::{CONSOLE_PORTS, Console, ExitPort, ReportPort};
+use crate::host::{HostError, READ_ONLY_SLOTS};
+use crate::memory::{Layout, PageTableSlot, Ram, map_into};
+use crate::mirror::Mirror;
+use crate::tracker::TrackerKind;
+use crate::tracker::announce::AnnouncePort;
+use crate::tracker::shadow_paging::ShadowPaging;
+use crate::tracker::trap::Trap;
+use crate::vcpu::Buses;
+use crate::{arch, host, image, page_tables};
+
+pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, MachineError> {
+    if !(1..=layout::MAX_VCPUS).contains(&config.vcpus) {
+        return Err(MachineError::Vcpus(config.vcpus));
+    }
+    let map = Layout::new(&config.memory)?;
+    host::check_memory(config.memory.size)?;
+    let ram = Ram::new(map).map_err(MachineError::Memory)?;
+    let loaded = image::load(&ram, config.image)?;
+    arch::write_system_tables(ram.backend(), config.vcpus, &loaded.header)?;
+    let format = arch::page_table_format(kvm)?;
+    let built = page_tables::build(&*format, &ram)?;
+
+    let watched = Watched::new(&ram, &format, built.root)?;
+    let subscriptions = watched.subscribe(config);
+    let mirror = Mirror::new(
+        ram.clone(),
+        Arc::clone(&watched.space),
+        Arc::clone(&watched.oracle),
+        config.policy,
+    );
+    let mirror = Arc::new(mirror);
+    let vm = virtual_machine(kvm, &ram, config.tracker)?;
+    let registers = Arc::new(Registers::new().map_err(MachineError::resource("doorbell"))?);
+    connect_doorbells(&vm, &registers)?;
+    let console = Arc::new(Console::new());
+    let mut buses = buses(&ram, &watched.oracle, &registers, &console)?;
+    let mirror_for_tracker = Arc::clone(&mirror);
+    add_tracker(&mut buses, config.tracker, &ram, mirror_for_tracker, &vm)?;
+    let engine = Engine::new(EngineParts {
+        ram: ram.clone(),
+        registers,
+        smmu: Arc::clone(&watched.smmu),
+        stream: STREAM,
+        asid: ASID,
+        shadow: Arc::clone(&watched.shadow),
+        oracle: Arc::clone(&watched.oracle),
+    });
+    Ok(Machine {
+        vcpus: config.vcpus,
+        limit: config.limit,
+        loaded,
+        built,
+        protocol: protocol(config.tracker),
+        format,
+        buses: Arc::new(buses),
+        engine,
+        console,
+        mirror,
+        _subscriptions: subscriptions,
+        space: watched.space,
+        smmu: watched.smmu,
+        shadow: watched.shadow,
+        oracle: watched.oracle,
+        vm,
+        ram,
+    })
+}
+
+/// How the payload must store entries so that the tracker sees them.
+fn protocol(tracker: TrackerKind) -> u64 {
+    match tracker {
+        TrackerKind::Trap => program::PROTOCOL_STORE,
+        TrackerKind::Announce => program::PROTOCOL_ANNOUNCE,
+    }
+}
+
+/// The address space, what follows it, and what watches both.
+struct Watched {
+    space: Arc<AddressSpace<Tree>>,
+    smmu: Arc<Smmu>,
+    shadow: Arc<Shadow>,
+    oracle: Arc<Oracle>,
+}
+
+impl Watched {
+    fn new(
+        ram: &Ram,
+        format: &Arc<dyn Format>,
+        root: notifier::addr::Gpa,
+    ) -> Result<Self, MachineError> {
+        let tree = Tree::read(Arc::clone(format), ram, root, ram.layout().page_tables())?;
+        let oracle = Arc::new(Oracle::new());
+        oracle.begin(tree.pages());
+        let memory = Arc::new(ram.clone());
+        let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), oracle.clone());
+        let context = Context {
+            asid: ASID,
+            root,
+            format: Arc::clone(format),
+        };
+        smmu.attach(STREAM, context);
+        let shadow = Shadow::new(memory, Arc::clone(format), root, oracle.clone());
+        Ok(Self {
+            space: Arc::new(AddressSpace::new(tree, oracle.clone())),
+            smmu: Arc::new(smmu),
+            shadow: Arc::new(shadow),
+            oracle,
+        })
+    }
+
+    /// Each secondary MMU in its family; the SMMU's driver of the age that the policy is of.
+    fn subscribe(&self, config: &MachineConfig<'_>) -> Vec<Subscription<Tree>> {
+        let sva = Sva::new(Arc::clone(&self.smmu), ASID);
+        let mut subscriptions = vec![
+            self.space.subscribe_secondary_tlb(Arc::new(sva.clone())),
+            self.space.subscribe_ranges(self.shadow.clone()),
+        ];
+        if config.policy.ends_invalidate_tlbs() {
+            let driver = Arc::new(EndInvalidates(sva));
+            subscriptions.push(self.space.subscribe_ranges(driver));
+        }
+        subscriptions
+    }
+}
+
+fn virtual_machine(kvm: &Kvm, ram: &Ram, tracker: TrackerKind) -> Result<Arc<VmFd>, MachineError> {
+    let vm = kvm
+        .create_vm()
+        .map_err(MachineError::kvm("create a virtual machine"))?;
+    if tracker == TrackerKind::Trap && !vm.check_extension(Cap::ReadonlyMem) {
+        return Err(HostError::Missing(READ_ONLY_SLOTS).into());
+    }
+    let pool = match tracker {
+        TrackerKind::Trap => PageTableSlot::ReadOnly,
+        TrackerKind::Announce => PageTableSlot::Ordinary,
+    };
+    map_into(&vm, ram, pool).map_err(MachineError::kvm("map guest memory"))?;
+    Ok(Arc::new(vm))
+}
+
+fn connect_doorbells(vm: &VmFd, registers: &Registers) -> Result<(), MachineError> {
+    for (channel, doorbell) in (0..).zip(registers.doorbells()) {
+        let address = IoEventAddress::Mmio(dma::register(channel, dma::DOORBELL));
+        vm.register_ioevent(doorbell, &address, NoDatamatch)
+            .map_err(MachineError::kvm("connect a doorbell"))?;
+    }
+    Ok(())
+}
+
+fn buses(
+    ram: &Ram,
+    oracle: &Arc<Oracle>,
+    registers: &Arc<Registers>,
+    console: &Arc<Console>,
+) -> Result<Buses, MachineError> {
+    let (mut mmio, ports) = (Bus::new(Space::Mmio), Bus::new(Space::Port));
+    mmio.insert(layout::MMIO, dma::SIZE, registers.clone())?;
+    let mut buses = Buses { mmio, ports };
+    let control = control(&mut buses);
+    control.insert(port::SERIAL.into(), CONSOLE_PORTS, console.clone())?;
+    let exit = Arc::new(ExitPort::new(ram.clone()));
+    control.insert(port::EXIT.into(), 4, exit)?;
+    let report = Arc::new(ReportPort::new(Arc::clone(oracle)));
+    control.insert(port::REPORT.into(), 4, report)?;
+    Ok(buses)
+}
+
+/// The bus on which the payload talks to the machine.
+fn control(buses: &mut Buses) -> &mut Bus {
+    match arch::CONTROL {
+        Space::Mmio => &mut buses.mmio,
+        Space::Port => &mut buses.ports,
+    }
+}
+
+fn add_tracker(
+    buses: &mut Buses,
+    tracker: TrackerKind,
+    ram: &Ram,
+    mirror: Arc<Mirror>,
+    vm: &Arc<VmFd>,
+) -> Result<(), MachineError> {
+    let pool = ram.layout().page_tables();
+    match tracker {
+        TrackerKind::Trap => {
+            let shadow_paging = ShadowPaging::new(Arc::clone(vm), ram.clone());
+            let shadow_paging = shadow_paging.map_err(MachineError::resource("spare page"))?;
+            let trap = Trap::new(ram.clone(), mirror, shadow_paging);
+            let length = pool.length().unwrap_or(0);
+            buses
+                .mmio
+                .insert(pool.start().raw(), length, Arc::new(trap))?;
+        }
+        TrackerKind::Announce => {
+            let port = AnnouncePort::new(ram.clone(), mirror);
+            control(buses).insert(port::ANNOUNCE.into(), 4, Arc::new(port))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! A machine: built from a [`MachineConfig`], loaded with programs, run once to a known end.
+
+mod build;
+mod error;
+mod event_loop;
+mod run;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guest::abi::layout;
+use guest::abi::op::Op;
+use guest::abi::program::{self, Control};
+use kvm_ioctls::{Kvm, VmFd};
+use notifier::addr::{Asid, Gpa, StreamId};
+use notifier::contract::{AddressSpace, Subscription};
+use notifier::oracle::Oracle;
+use notifier::paging::{Format, Tree};
+use notifier::secondary::shadow::Shadow;
+use notifier::secondary::smmu::Smmu;
+
+pub use error::MachineError;
+pub use run::{Run, Stopped};
+
+use crate::devices::Console;
+use crate::devices::dma::Engine;
+use crate::image::Loaded;
+use crate::memory::{MemoryConfig, Ram};
+use crate::mirror::Mirror;
+use crate::page_tables::{Built, WINDOW_PAGES};
+use crate::policy::UpgradePolicy;
+use crate::tracker::TrackerKind;
+use crate::vcpu::Buses;
+
+/// The guest's address space as the SMMU tags it.
+pub const ASID: Asid = Asid(1);
+/// The DMA engine as the SMMU knows it.
+pub const STREAM: StreamId = StreamId(0);
+/// Entries of the SMMU's TLB.
+const TLB_ENTRIES: usize = 512;
+
+/// What a machine is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct MachineConfig<'a> {
+    /// Virtual CPUs, 1 to [`layout::MAX_VCPUS`].
+    pub vcpus: u64,
+    /// Guest memory.
+    pub memory: MemoryConfig,
+    /// How page-table writes become known.
+    pub tracker: TrackerKind,
+    /// What a permission upgrade is followed by.
+    pub policy: UpgradePolicy,
+    /// The payload, an ELF file.
+    pub image: &'a [u8],
+    /// How long a run may take before it is stopped.
+    pub limit: Duration,
+}
+
+/// A machine that has not run yet.
+pub struct Machine {
+    // In the order in which they must go: whatever uses memory before memory.
+    vcpus: u64,
+    limit: Duration,
+    loaded: Loaded,
+    built: Built,
+    protocol: u64,
+    format: Arc<dyn Format>,
+    buses: Arc<Buses>,
+    engine: Engine,
+    console: Arc<Console>,
+    mirror: Arc<Mirror>,
+    _subscriptions: Vec<Subscription<Tree>>,
+    space: Arc<AddressSpace<Tree>>,
+    smmu: Arc<Smmu>,
+    shadow: Arc<Shadow>,
+    oracle: Arc<Oracle>,
+    vm: Arc<VmFd>,
+    ram: Ram,
+}
+
+impl Machine {
+    /// Builds a machine: memory, page tables, image, devices, secondary MMUs.
+    ///
+    /// # Errors
+    /// [`MachineError`] says what does not fit or what the host refuses.
+    pub fn new(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Self, MachineError> {
+        build::machine(kvm, config)
+    }
+
+    /// Guest memory.
+    pub fn ram(&self) -> &Ram {
+        &self.ram
+    }
+
+    /// The format of the guest's page tables.
+    pub fn format(&self) -> &Arc<dyn Format> {
+        &self.format
+    }
+
+    /// What watches the run.
+    pub fn oracle(&self) -> &Arc<Oracle> {
+        &self.oracle
+    }
+
+    /// Where the entry of page `number` of the window stands; `None` past the last.
+    pub fn window_slot(&self, number: u64) -> Option<Gpa> {
+        let offset = (number < WINDOW_PAGES).then_some(8 * number)?;
+        Some(Gpa::new(self.built.window.raw() + offset))
+    }
+
+    /// Gives vCPU `index` its program, to which an end is added. A vCPU without one ends at once.
+    ///
+    /// # Errors
+    /// [`MachineError::Program`] if there is no such vCPU or the program has no room.
+    pub fn load_program(&self, index: u64, ops: &[Op]) -> Result<(), MachineError> {
+        let count = ops.len() as u64 + 1;
+        if index >= self.vcpus || count > program::CAPACITY {
+            return Err(MachineError::Program { index, count });
+        }
+        let block = program::block(index);
+        let control = Control {
+            count,
+            protocol: self.protocol,
+            ..Control::default()
+        };
+        let ops = ops.iter().flat_map(|op| op.to_bytes());
+        let ops: Vec<_> = ops.chain(Op::default().to_bytes()).collect();
+        self.ram
+            .write(Gpa::new(block + program::CONTROL), &control.to_bytes())?;
+        Ok(self.ram.write(Gpa::new(block + program::OPS), &ops)?)
+    }
+}
+
+const _: () = assert!(layout::MAX_VCPUS <= u8::MAX as u64);

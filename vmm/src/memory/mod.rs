@@ -1,0 +1,9 @@
+//! Guest memory: where things are in it, and how they are read and written.
+
+mod layout;
+mod ram;
+mod slots;
+
+pub use layout::{Layout, LayoutError, MemoryConfig};
+pub use ram::{OutsideMemory, Ram};
+pub(crate) use slots::{PageTableSlot, map_into};

@@ -1,0 +1,307 @@
+//! JSON: one document a run, or one for all of them. Addresses are hexadecimal strings, since many
+//! readers of JSON lose the low bits of a 64-bit number.
+
+use std::collections::BTreeMap;
+
+use notifier::contract::Notice;
+use notifier::oracle::{Chain, Invalidation, Untracked, Violation};
+use notifier::paging::{ChangeKind, Leaf};
+use notifier::secondary::{CacheId, Cached};
+use serde::Serialize;
+
+use super::Host;
+use crate::live::Check;
+use crate::live::flagship::{Flagship, NAME};
+use crate::machine::ASID;
+
+#[derive(Serialize)]
+struct HostDocument {
+    kvm: String,
+    tracker: String,
+}
+
+#[derive(Serialize)]
+struct RunDocument {
+    host: HostDocument,
+    scenario: &'static str,
+    policy: String,
+    /// Null for a run that was stopped before there was one.
+    verdict: Option<String>,
+    as_expected: bool,
+    stopped: Option<String>,
+    violations: Vec<ViolationDocument>,
+    untracked_changes: Vec<UntrackedDocument>,
+    findings_not_kept: u64,
+    checks: Vec<CheckDocument>,
+    pte_changes: BTreeMap<String, u64>,
+    dma: DmaDocument,
+    notifications: NotificationsDocument,
+    smmu: SmmuDocument,
+    shadow: ShadowDocument,
+    console: Vec<String>,
+    elapsed_us: u64,
+}
+
+#[derive(Serialize)]
+struct ViolationDocument {
+    kind: String,
+    cache: String,
+    iova: String,
+    access: String,
+    step: u64,
+    occurrences: u64,
+    stale_entry: Option<CachedDocument>,
+    current_entry: Option<LeafDocument>,
+    chain: ChainDocument,
+    words: String,
+}
+
+#[derive(Serialize)]
+struct ChainDocument {
+    cached_at_step: Option<u64>,
+    change: Option<ChangeDocument>,
+    notifications: Vec<NoticeDocument>,
+    /// `missing`, `late` or `ineffective`.
+    invalidation: &'static str,
+    invalidation_step: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ChangeDocument {
+    step: u64,
+    kind: String,
+    range: String,
+    old: Option<LeafDocument>,
+    new: Option<LeafDocument>,
+}
+
+#[derive(Serialize)]
+struct NoticeDocument {
+    step: u64,
+    notice: String,
+}
+
+#[derive(Serialize)]
+struct CachedDocument {
+    step: u64,
+    page: String,
+    #[serde(flatten)]
+    leaf: LeafDocument,
+}
+
+#[derive(Serialize)]
+struct LeafDocument {
+    output: String,
+    size: u64,
+    permissions: String,
+}
+
+#[derive(Serialize)]
+struct UntrackedDocument {
+    step: u64,
+    iova: String,
+    found: Option<LeafDocument>,
+    reported: Option<LeafDocument>,
+}
+
+#[derive(Serialize)]
+struct CheckDocument {
+    name: &'static str,
+    expected: String,
+    observed: String,
+    holds: bool,
+}
+
+#[derive(Serialize)]
+struct DmaDocument {
+    reads: u64,
+    writes: u64,
+    faults: u64,
+    retries: u64,
+    refused: u64,
+}
+
+#[derive(Serialize)]
+struct NotificationsDocument {
+    range_start: u64,
+    range_end: u64,
+    secondary_tlb: u64,
+}
+
+#[derive(Serialize)]
+struct SmmuDocument {
+    tlb_hits: u64,
+    tlb_misses: u64,
+    invalidations: u64,
+    invalidated_entries: u64,
+    redundant_invalidations: u64,
+    /// Entries taken out although the page table still said the same.
+    invalidated_needlessly: u64,
+}
+
+#[derive(Serialize)]
+struct ShadowDocument {
+    filled: u64,
+    zapped: u64,
+    zapped_needlessly: u64,
+}
+
+#[derive(Serialize)]
+struct AllDocument {
+    runs: Vec<RunDocument>,
+}
+
+#[derive(Serialize)]
+struct ErrorDocument<'a> {
+    error: &'a str,
+    exit_code: u8,
+}
+
+/// One run.
+pub fn one(host: &Host, flagship: &Flagship) -> String {
+    print(&run(host, flagship))
+}
+
+/// All runs.
+pub fn all(host: &Host, runs: &[Flagship]) -> String {
+    let runs = runs.iter().map(|flagship| run(host, flagship)).collect();
+    print(&AllDocument { runs })
+}
+
+/// No run.
+pub fn error(message: &str, exit_code: u8) -> String {
+    print(&ErrorDocument {
+        error: message,
+        exit_code,
+    })
+}
+
+/// These documents hold nothing that JSON can't say, so there is always one.
+fn print(document: &impl Serialize) -> String {
+    serde_json::to_string_pretty(document)
+        .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+}
+
+fn run(host: &Host, flagship: &Flagship) -> RunDocument {
+    let run = &flagship.run;
+    let findings = &run.findings;
+    let count = |kind: ChangeKind| run.changes.get(&kind).copied().unwrap_or(0);
+    let changes = ChangeKind::ALL.map(|kind| (kind.to_string(), count(kind)));
+    RunDocument {
+        host: HostDocument {
+            kvm: host.kvm.to_string(),
+            tracker: host.tracker.to_string(),
+        },
+        scenario: NAME,
+        policy: flagship.policy.to_string(),
+        verdict: flagship.verdict().map(|verdict| verdict.to_string()),
+        as_expected: flagship.is_as_expected(),
+        stopped: run.stopped.as_ref().map(ToString::to_string),
+        violations: findings.violations.iter().map(violation).collect(),
+        untracked_changes: findings.untracked.iter().map(untracked).collect(),
+        findings_not_kept: findings.not_kept,
+        checks: flagship.checks.iter().map(check).collect(),
+        pte_changes: changes.into_iter().collect(),
+        dma: DmaDocument {
+            reads: run.dma.reads,
+            writes: run.dma.writes,
+            faults: run.dma.faults,
+            retries: run.dma.retries,
+            refused: run.dma.refused,
+        },
+        notifications: NotificationsDocument {
+            range_start: run.notifications.range_start,
+            range_end: run.notifications.range_end,
+            secondary_tlb: run.notifications.secondary_tlb,
+        },
+        smmu: SmmuDocument {
+            tlb_hits: run.smmu.tlb_hits,
+            tlb_misses: run.smmu.tlb_misses,
+            invalidations: run.smmu.invalidations,
+            invalidated_entries: run.smmu.invalidated_entries,
+            redundant_invalidations: run.smmu.redundant_invalidations,
+            invalidated_needlessly: findings.needless_drops_of(CacheId::SmmuTlb(ASID)),
+        },
+        shadow: ShadowDocument {
+            filled: run.shadow.filled,
+            zapped: run.shadow.zapped,
+            zapped_needlessly: findings.needless_drops_of(CacheId::Shadow),
+        },
+        console: run.console.clone(),
+        elapsed_us: u64::try_from(run.elapsed.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+fn violation(found: &Violation) -> ViolationDocument {
+    ViolationDocument {
+        kind: found.kind.to_string(),
+        cache: found.cache.to_string(),
+        iova: found.iova.to_string(),
+        access: found.access.to_string(),
+        step: found.step.0,
+        occurrences: found.occurrences,
+        stale_entry: found.stale_entry.as_ref().map(cached),
+        current_entry: found.current_entry.as_ref().map(leaf),
+        chain: chain(found, &found.chain),
+        words: found.to_string(),
+    }
+}
+
+fn chain(found: &Violation, chain: &Chain) -> ChainDocument {
+    let (invalidation, step) = match chain.invalidation {
+        Invalidation::Missing => ("missing", None),
+        Invalidation::Late(step) => ("late", Some(step.0)),
+        Invalidation::Ineffective(step) => ("ineffective", Some(step.0)),
+    };
+    let notice = |(step, notice): &(notifier::contract::Step, Notice)| NoticeDocument {
+        step: step.0,
+        notice: notice.to_string(),
+    };
+    ChainDocument {
+        cached_at_step: found.stale_entry.map(|entry| entry.filled.0),
+        change: chain.change.map(|(step, change)| ChangeDocument {
+            step: step.0,
+            kind: change.kind.to_string(),
+            range: change.range.to_string(),
+            old: change.old.as_ref().map(leaf),
+            new: change.new.as_ref().map(leaf),
+        }),
+        notifications: chain.notices.iter().map(notice).collect(),
+        invalidation,
+        invalidation_step: step,
+    }
+}
+
+fn cached(entry: &Cached) -> CachedDocument {
+    CachedDocument {
+        step: entry.filled.0,
+        page: entry.page.to_string(),
+        leaf: leaf(&entry.leaf),
+    }
+}
+
+fn leaf(leaf: &Leaf) -> LeafDocument {
+    LeafDocument {
+        output: leaf.output.to_string(),
+        size: leaf.size.bytes(),
+        permissions: leaf.permissions.to_string(),
+    }
+}
+
+fn untracked(found: &Untracked) -> UntrackedDocument {
+    UntrackedDocument {
+        step: found.step.0,
+        iova: found.iova.to_string(),
+        found: found.found.as_ref().map(leaf),
+        reported: found.reported.as_ref().map(leaf),
+    }
+}
+
+fn check(check: &Check) -> CheckDocument {
+    CheckDocument {
+        name: check.name,
+        expected: check.expected.clone(),
+        observed: check.observed.clone(),
+        holds: check.holds(),
+    }
+}

@@ -1,0 +1,16 @@
+//! What the user sees: a table and words, or JSON.
+
+pub mod json;
+pub mod text;
+
+use crate::host::KvmKind;
+use crate::tracker::TrackerKind;
+
+/// Where a run took place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The kind of KVM.
+    pub kvm: KvmKind,
+    /// How page-table writes became known.
+    pub tracker: TrackerKind,
+}

@@ -1,0 +1,36 @@
+//! How the guest's page-table writes become known.
+//!
+//! * [`trap`]: page tables are in a read-only memory slot, so each write is an exit.
+//! * [`announce`]: the guest says what it is about to write, writes it, and says that it has.
+//!
+//! Both hand a [`PageTableWrite`] to the [`Mirror`](crate::mirror::Mirror), which decides what it
+//! means; for the same guest both give the same changes.
+
+pub mod announce;
+mod probe;
+pub(crate) mod shadow_paging;
+pub mod trap;
+mod write;
+
+use std::fmt;
+
+pub use probe::{choose, trap_works};
+pub use write::{NotAWrite, PageTableWrite};
+
+/// A way to see page-table writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrackerKind {
+    /// By a read-only memory slot; not where the hardware's own walker writes page tables.
+    Trap,
+    /// By the guest's word.
+    Announce,
+}
+
+impl fmt::Display for TrackerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trap => "trap",
+            Self::Announce => "announce",
+        })
+    }
+}

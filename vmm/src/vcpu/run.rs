@@ -1,0 +1,67 @@
+//! The run loop: one exit after another, each to whom it belongs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kvm_ioctls::{VcpuExit, VcpuFd};
+
+use super::{VcpuEnd, VcpuIndex};
+use crate::bus::{Bus, Flow};
+
+/// What a vCPU can reach outside memory.
+pub(crate) struct Buses {
+    /// Guest-physical addresses.
+    pub(crate) mmio: Bus,
+    /// I/O ports.
+    pub(crate) ports: Bus,
+}
+
+/// Runs `vcpu` until it ends, or until `stop` is set and it is kicked.
+pub(super) fn run(
+    vcpu: &mut VcpuFd,
+    index: VcpuIndex,
+    buses: &Buses,
+    stop: &AtomicBool,
+) -> VcpuEnd {
+    loop {
+        if stop.load(Ordering::Acquire) {
+            return VcpuEnd::Stopped;
+        }
+        let flow = match vcpu.run() {
+            Ok(exit) => dispatch(exit, index, buses),
+            Err(error) => resume(error),
+        };
+        if let Flow::Break(end) = flow {
+            return end;
+        }
+    }
+}
+
+fn dispatch(exit: VcpuExit<'_>, index: VcpuIndex, buses: &Buses) -> Flow {
+    match exit {
+        VcpuExit::MmioWrite(address, data) => buses.mmio.write(index, address, data),
+        VcpuExit::MmioRead(address, data) => buses.mmio.read(address, data),
+        VcpuExit::IoOut(port, data) => buses.ports.write(index, u64::from(port), data),
+        VcpuExit::IoIn(port, data) => buses.ports.read(u64::from(port), data),
+        VcpuExit::Intr => Flow::Continue(()),
+        VcpuExit::Shutdown => Flow::Break(VcpuEnd::Shutdown),
+        VcpuExit::Hlt => Flow::Break(VcpuEnd::Halted),
+        VcpuExit::FailEntry(reason, _) => failed(format!("entry failed, reason {reason:#x}")),
+        VcpuExit::InternalError => failed("an instruction it can't emulate".into()),
+        other => failed(format!("unexpected exit {other:?}")),
+    }
+}
+
+/// A signal or a spurious wake-up is no reason to end; everything else is.
+fn resume(error: kvm_ioctls::Error) -> Flow {
+    match error.errno() {
+        libc::EINTR | libc::EAGAIN => Flow::Continue(()),
+        _ => failed(error.to_string()),
+    }
+}
+
+fn failed(reason: String) -> Flow {
+    Flow::Break(VcpuEnd::Kvm(reason))
+}
+
+pub(super) type SharedBuses = Arc<Buses>;
