@@ -29,7 +29,7 @@ pub(crate) struct TestSpace {
     pub(crate) smmu: Arc<Smmu>,
     pub(crate) shadow: Arc<Shadow>,
     pub(crate) oracle: Arc<Oracle>,
-    _subscriptions: [Subscription<Tree>; 2],
+    _subscriptions: [Subscription; 2],
 }
 
 pub(crate) fn page(n: u64) -> Iova {
@@ -74,7 +74,7 @@ impl TestSpace {
         let oracle = Arc::new(Oracle::new());
         oracle.begin(tree.pages());
 
-        let space = Arc::new(AddressSpace::new(tree, oracle.clone()));
+        let space = Arc::new(AddressSpace::observed(tree, oracle.clone()));
         let smmu = Arc::new(Smmu::new(64, memory.clone(), oracle.clone()));
         let context = Context {
             asid: ASID,
@@ -84,8 +84,10 @@ impl TestSpace {
         smmu.attach(STREAM, context);
         let shadow = Arc::new(Shadow::new(memory.clone(), format, root, oracle.clone()));
         let subscriptions = [
-            space.subscribe_secondary_tlb(Arc::new(Sva::new(smmu.clone(), ASID))),
-            space.subscribe_ranges(shadow.clone()),
+            space
+                .register_secondary_tlb(Arc::new(Sva::new(smmu.clone(), ASID)))
+                .unwrap(),
+            space.register_ranges(shadow.clone()).unwrap(),
         ];
         Self {
             memory,
@@ -102,7 +104,7 @@ impl TestSpace {
         let changes = self.preview(n, leaf);
         let changing = self.oracle.changing(&changes);
         let bookends = (telling == Telling::StartAndEnd)
-            .then(|| self.space.invalidate_range(Event::Clear, range(n)));
+            .then(|| self.space.mutate().into_window(Event::Clear, range(n)));
         self.store(n, leaf);
         let made = self.oracle.made(changing, &changes);
         if telling == Telling::SecondaryTlb {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use notifier::addr::{AddrRange, Gva};
-use notifier::contract::{AddressSpace, Event, RangeInvalidation};
+use notifier::contract::{self, AddressSpace, Event, Mutation};
 use notifier::oracle::{Changing, Oracle};
 use notifier::paging::{Change, ChangeKind, NoMemory, Tree, TreeError};
 
@@ -63,7 +63,7 @@ pub struct Window {
     changing: Option<Changing>,
     /// What range subscribers were told that it takes away.
     revoked: Option<AddrRange<Gva>>,
-    invalidation: Option<RangeInvalidation<Tree>>,
+    invalidation: Option<contract::Window<Mutation<Tree>>>,
     oracle: Arc<Oracle>,
 }
 
@@ -124,7 +124,7 @@ impl Mirror {
         let (expected, structural) = self.preview(&write)?;
         let changing = self.oracle.changing(&expected);
         let revoked = revocation(&expected);
-        let start = |(event, range)| self.space.invalidate_range(event, range);
+        let start = |(event, range)| self.space.mutate().into_window(event, range);
         Ok(Window {
             write,
             expected,
@@ -164,10 +164,11 @@ impl Mirror {
         // Something else was made than was announced: range subscribers hear of it now.
         let told = |range| window.revoked.is_some_and(|told| told.covers(range));
         if let Some((event, range)) = revoked.filter(|(_, range)| !told(*range)) {
-            drop(self.space.invalidate_range(event, range));
+            drop(self.space.mutate().into_window(event, range));
         }
         if let Some(range) = upgraded.filter(|_| self.policy == UpgradePolicy::Range) {
-            drop(self.space.invalidate_range(Event::ProtectionUpgrade, range));
+            let mutation = self.space.mutate();
+            drop(mutation.into_window(Event::ProtectionUpgrade, range));
         }
         if let Some(made) = settling {
             self.oracle.settled(made);

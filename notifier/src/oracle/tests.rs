@@ -387,7 +387,7 @@ fn what_a_guest_can_make_grow_is_bounded() {
 #[test]
 fn notifications_stand_in_the_history() {
     let space = TestSpace::new(&[RO]);
-    drop(space.space.invalidate_range(Event::Unmap, range(0)));
+    drop(space.space.mutate().into_window(Event::Unmap, range(0)));
     let lines: Vec<_> = space
         .oracle
         .history()

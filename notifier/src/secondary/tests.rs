@@ -99,12 +99,12 @@ fn a_long_range_is_invalidated_as_the_whole_address_space() {
 fn an_end_invalidates_the_smmu_only_where_the_driver_is_of_that_age() {
     let space = TestSpace::new(&[RO]);
     space.dma(0, Access::Read).unwrap();
-    drop(space.space.invalidate_range(Event::Unmap, range(0)));
+    drop(space.space.mutate().into_window(Event::Unmap, range(0)));
     assert_eq!(space.smmu.counts().invalidations, 0);
 
     let old_driver = Arc::new(EndInvalidates(Sva::new(space.smmu.clone(), ASID)));
-    let _subscription = space.space.subscribe_ranges(old_driver);
-    let window = space.space.invalidate_range(Event::Unmap, range(0));
+    let _subscription = space.space.register_ranges(old_driver).unwrap();
+    let window = space.space.mutate().into_window(Event::Unmap, range(0));
     assert_eq!(space.smmu.counts().invalidations, 0, "not at the start");
     drop(window);
     assert_eq!(space.smmu.counts().invalidated_entries, 1);
@@ -154,7 +154,7 @@ fn the_shadow_loses_what_a_start_covers_and_refills_after_the_end() {
     for n in 0..2 {
         space.shadow_dma(n, Access::Read).unwrap();
     }
-    let window = space.space.invalidate_range(Event::Clear, range(0));
+    let window = space.space.mutate().into_window(Event::Clear, range(0));
     assert_eq!(space.shadow.counts().zapped, 1);
     assert_eq!(
         kind(space.shadow_dma(0, Access::Read)),
@@ -168,8 +168,8 @@ fn the_shadow_loses_what_a_start_covers_and_refills_after_the_end() {
 #[test]
 fn overlapping_windows_stay_closed_until_the_last_end() {
     let space = TestSpace::new(&[RO, RO, RO]);
-    let first = space.space.invalidate_range(Event::Clear, range(0));
-    let second = space.space.invalidate_range(Event::Clear, range(2));
+    let first = space.space.mutate().into_window(Event::Clear, range(0));
+    let second = space.space.mutate().into_window(Event::Clear, range(2));
     drop(first);
     let between = kind(space.shadow_dma(1, Access::Read));
     assert_eq!(between, FaultKind::Invalidating, "the merged range");

@@ -50,7 +50,9 @@ impl From<&MachineError> for Exit {
             | MachineError::Kvm { .. }
             | MachineError::Arch(_)
             | MachineError::Resource { .. } => Self::Host,
-            MachineError::EventLoop(_) | MachineError::Assembly(_) => Self::Bad,
+            MachineError::Register(_) | MachineError::EventLoop(_) | MachineError::Assembly(_) => {
+                Self::Bad
+            }
         }
     }
 }

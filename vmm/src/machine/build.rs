@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use guest::abi::{dma, layout, port, program};
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
-use notifier::contract::{AddressSpace, Subscription};
+use notifier::contract::{AddressSpace, RegisterError, Subscription};
 use notifier::oracle::Oracle;
 use notifier::paging::{Format, Tree};
 use notifier::secondary::shadow::Shadow;
@@ -37,7 +37,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
     let built = page_tables::build(&*format, &ram)?;
 
     let watched = Watched::new(&ram, &format, built.root)?;
-    let subscriptions = watched.subscribe(config);
+    let subscriptions = watched.subscribe(config)?;
     let mirror = Mirror::new(
         ram.clone(),
         Arc::clone(&watched.space),
@@ -117,7 +117,7 @@ impl Watched {
         smmu.attach(STREAM, context);
         let shadow = Shadow::new(memory, Arc::clone(format), root, oracle.clone());
         Ok(Self {
-            space: Arc::new(AddressSpace::new(tree, oracle.clone())),
+            space: Arc::new(AddressSpace::observed(tree, oracle.clone())),
             smmu: Arc::new(smmu),
             shadow: Arc::new(shadow),
             oracle,
@@ -125,17 +125,17 @@ impl Watched {
     }
 
     /// Each secondary MMU in its family; the SMMU's driver of the age that the policy is of.
-    fn subscribe(&self, config: &MachineConfig<'_>) -> Vec<Subscription<Tree>> {
+    fn subscribe(&self, config: &MachineConfig<'_>) -> Result<Vec<Subscription>, RegisterError> {
         let sva = Sva::new(Arc::clone(&self.smmu), ASID);
         let mut subscriptions = vec![
-            self.space.subscribe_secondary_tlb(Arc::new(sva.clone())),
-            self.space.subscribe_ranges(self.shadow.clone()),
+            self.space.register_secondary_tlb(Arc::new(sva.clone()))?,
+            self.space.register_ranges(self.shadow.clone())?,
         ];
         if config.policy.ends_invalidate_tlbs() {
             let driver = Arc::new(EndInvalidates(sva));
-            subscriptions.push(self.space.subscribe_ranges(driver));
+            subscriptions.push(self.space.register_ranges(driver)?);
         }
-        subscriptions
+        Ok(subscriptions)
     }
 }
 

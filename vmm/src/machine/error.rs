@@ -3,6 +3,7 @@
 use std::io;
 
 use guest::abi::{layout, program};
+use notifier::contract::RegisterError;
 use notifier::paging::{BuildError, TreeError};
 
 use crate::arch::ArchError;
@@ -56,6 +57,9 @@ pub enum MachineError {
         /// What it says.
         error: io::Error,
     },
+    /// A secondary MMU can't follow the address space.
+    #[error("a secondary MMU can't be registered: {0}")]
+    Register(#[from] RegisterError),
     /// The event loop does not run.
     #[error("the event loop failed: {0}")]
     EventLoop(#[from] event_manager::Error),

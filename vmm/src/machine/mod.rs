@@ -69,7 +69,7 @@ pub struct Machine {
     engine: Engine,
     console: Arc<Console>,
     mirror: Arc<Mirror>,
-    _subscriptions: Vec<Subscription<Tree>>,
+    _subscriptions: Vec<Subscription>,
     space: Arc<AddressSpace<Tree>>,
     smmu: Arc<Smmu>,
     shadow: Arc<Shadow>,

@@ -31,7 +31,7 @@ fn fixture(policy: UpgradePolicy) -> Fixture {
     let root = builder.root();
     let tree = Tree::read(Arc::clone(&format), &ram, root, pool).unwrap();
     let oracle = Arc::new(Oracle::new());
-    let space = Arc::new(AddressSpace::new(tree, oracle.clone()));
+    let space = Arc::new(AddressSpace::observed(tree, oracle.clone()));
     Fixture {
         mirror: Mirror::new(ram, space, oracle, policy),
         slot,
@@ -60,11 +60,11 @@ impl Fixture {
         self.mirror.commit(window, make).unwrap();
     }
 
-    fn shadow(&self) -> (Arc<Shadow>, notifier::contract::Subscription<Tree>) {
+    fn shadow(&self) -> (Arc<Shadow>, notifier::contract::Subscription) {
         let (ram, oracle) = (self.mirror.ram.clone(), self.mirror.oracle.clone());
         let shadow = Shadow::new(Arc::new(ram), self.format.clone(), self.root, oracle);
         let shadow = Arc::new(shadow);
-        let subscription = self.mirror.space.subscribe_ranges(shadow.clone());
+        let subscription = self.mirror.space.register_ranges(shadow.clone()).unwrap();
         (shadow, subscription)
     }
 
@@ -140,7 +140,11 @@ fn starts_and_ends_are_sent_without_the_page_table_lock() {
         space: Arc::clone(&fixture.mirror.space),
         free: Mutex::default(),
     });
-    let _subscription = fixture.mirror.space.subscribe_ranges(watcher.clone());
+    let _subscription = fixture
+        .mirror
+        .space
+        .register_ranges(watcher.clone())
+        .unwrap();
     for permissions in [Some(RO), Some(RW), None] {
         fixture.store(permissions);
     }

@@ -1,0 +1,203 @@
+//! What a thread must not do just now, and the place that forbids it.
+//!
+//! Much of the contract's context rules is a matter of types: a guard borrows what may not be used
+//! while it lives. What crosses a call into somebody else's code can't be, so every thread keeps a
+//! list of what it is in the middle of. Linux has `might_sleep` and lockdep for that.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Weak};
+
+type Place = &'static Location<'static>;
+
+/// What a thread is in the middle of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Context {
+    /// It holds this space's page-table lock.
+    PageTableLock(SpaceId),
+    /// It runs a callback of a subscriber of this space, which may sleep.
+    Callback(SpaceId),
+    /// It runs one which may not.
+    AtomicCallback(SpaceId),
+    /// It holds the lock that an interval's invalidation takes.
+    UserLock(LockId),
+    /// It has a mutation of this space.
+    Mutation(SpaceId),
+}
+
+/// Which address space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct SpaceId(pub(super) usize);
+
+/// Which user lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct LockId(pub(super) usize);
+
+impl Context {
+    fn forbids_sleep(self) -> bool {
+        matches!(self, Self::PageTableLock(_) | Self::AtomicCallback(_))
+    }
+
+    fn is_callback_of(self, space: SpaceId) -> bool {
+        self == Self::Callback(space) || self == Self::AtomicCallback(space)
+    }
+}
+
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PageTableLock(_) => "holds the page-table lock, taken",
+            Self::Callback(_) => "runs a subscriber's callback, called",
+            Self::AtomicCallback(_) => "runs a subscriber's callback that must not sleep, called",
+            Self::UserLock(_) => "holds the lock that the interval's invalidation takes, locked",
+            Self::Mutation(_) => "has a mutation of the address space, begun",
+        })
+    }
+}
+
+struct Entry {
+    context: Context,
+    place: Place,
+    /// Dead when the context is over, which may happen on another thread.
+    alive: Weak<()>,
+}
+
+thread_local! {
+    static STACK: RefCell<Vec<(Context, Place)>> = const { RefCell::new(Vec::new()) };
+    static MOVABLE: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A context of the thread that made it, until it is dropped there.
+pub(super) struct Inside {
+    context: Context,
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Inside {
+    #[track_caller]
+    pub(super) fn new(context: Context) -> Self {
+        let place = Location::caller();
+        STACK.with_borrow_mut(|stack| stack.push((context, place)));
+        Self {
+            context,
+            _not_send: std::marker::PhantomData,
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        STACK.with_borrow_mut(|stack| {
+            // Nearly always the last; locks may be released in another order.
+            let at = stack
+                .iter()
+                .rposition(|(context, _)| *context == self.context);
+            at.map(|at| stack.remove(at));
+        });
+    }
+}
+
+/// A context of the thread that made it, until it is dropped, wherever that is.
+pub(super) struct MovableInside {
+    _alive: Arc<()>,
+}
+
+impl MovableInside {
+    #[track_caller]
+    pub(super) fn new(context: Context) -> Self {
+        let place = Location::caller();
+        let alive = Arc::new(());
+        MOVABLE.with_borrow_mut(|entries| {
+            entries.retain(|entry| entry.alive.strong_count() > 0);
+            entries.push(Entry {
+                context,
+                place,
+                alive: Arc::downgrade(&alive),
+            });
+        });
+        Self { _alive: alive }
+    }
+}
+
+/// States that the caller may sleep; for subscribers and whoever else is called by this crate.
+///
+/// # Panics
+/// If the thread holds a page-table lock, or runs a callback that must not sleep. The message names
+/// this place and that one.
+#[track_caller]
+pub fn might_sleep() {
+    refuse("what may sleep is called", Context::forbids_sleep);
+}
+
+/// For what waits until callbacks and mutations of `space` have ended.
+#[track_caller]
+pub(super) fn might_wait_for(space: SpaceId) {
+    might_wait_for_callbacks(space);
+    refuse("what waits for mutations is called", |context| {
+        context == Context::Mutation(space)
+    });
+}
+
+/// For what waits until callbacks of `space` have ended.
+#[track_caller]
+pub(super) fn might_wait_for_callbacks(space: SpaceId) {
+    might_sleep();
+    not_in_callback(space);
+}
+
+/// For what must not be called by a callback of `space`.
+#[track_caller]
+pub(super) fn not_in_callback(space: SpaceId) {
+    refuse("what no callback may call is called", |context| {
+        context.is_callback_of(space)
+    });
+}
+
+/// For taking the page-table lock of `space`.
+#[track_caller]
+pub(super) fn not_page_table_locked(space: SpaceId) {
+    refuse("the page-table lock is taken", |context| {
+        context == Context::PageTableLock(space)
+    });
+}
+
+/// For what waits until an invalidation that takes `lock` has ended.
+#[track_caller]
+pub(super) fn might_wait_for_lock(space: SpaceId, lock: LockId) {
+    might_wait_for(space);
+    refuse("what waits for invalidations to end is called", |context| {
+        context == Context::UserLock(lock)
+    });
+}
+
+/// Panics if the thread is in a context that is `forbidden`.
+#[track_caller]
+fn refuse(what: &str, forbidden: impl Fn(Context) -> bool) {
+    // Under loom all threads are one; while unwinding, a second panic would abort.
+    if cfg!(loom) || std::thread::panicking() {
+        return;
+    }
+    if let Some((context, place)) = find(forbidden) {
+        let here = Location::caller();
+        panic!("{what} at {here} by a thread that {context} at {place}");
+    }
+}
+
+fn find(forbidden: impl Fn(Context) -> bool) -> Option<(Context, Place)> {
+    let on_stack = STACK.with_borrow(|stack| {
+        let mut newest_first = stack.iter().rev();
+        newest_first
+            .find(|(context, _)| forbidden(*context))
+            .copied()
+    });
+    on_stack.or_else(|| {
+        MOVABLE.with_borrow(|entries| {
+            let mut alive = entries
+                .iter()
+                .filter(|entry| entry.alive.strong_count() > 0);
+            let found = alive.find(|entry| forbidden(entry.context))?;
+            Some((found.context, found.place))
+        })
+    })
+}
