@@ -43,11 +43,11 @@ impl Gate {
     pub(super) fn enter(&self) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & SHUT == 0 {
-            // Acquire: what happened before somebody else left is seen by who enters after.
+            // Relaxed: who enters learns nothing from the gate but that it is open.
             let entered = self.state.compare_exchange_weak(
                 state,
                 state + 1,
-                Ordering::Acquire,
+                Ordering::Relaxed,
                 Ordering::Relaxed,
             );
             match entered {

@@ -5,6 +5,8 @@ mod core;
 mod event;
 mod gate;
 pub mod interval;
+#[cfg(all(test, loom))]
+mod models;
 mod mutation;
 mod observer;
 mod page_table;
@@ -12,7 +14,7 @@ mod registration;
 mod roster;
 mod space;
 mod subscriber;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 pub use context::might_sleep;

@@ -32,7 +32,7 @@ struct State {
 
 /// Which interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Id(u64);
+pub(in super::super) struct Id(u64);
 
 enum Place {
     InTree(Key),
@@ -93,7 +93,7 @@ impl Intervals {
     }
 
     /// Adds an interval, at once or when the number is even again; reads of it wait until then.
-    pub(super) fn insert(&self, range: AddrRange<Gva>, watcher: Arc<dyn Watch>) -> Id {
+    pub(in super::super) fn insert(&self, range: AddrRange<Gva>, watcher: Arc<dyn Watch>) -> Id {
         let state = &mut *lock(&self.state);
         let id = state.next;
         state.next = Id(id.0 + 1);
@@ -110,7 +110,7 @@ impl Intervals {
     }
 
     /// Takes an interval out. On return none of its callbacks runs or will run.
-    pub(super) fn remove(&self, id: Id) {
+    pub(in super::super) fn remove(&self, id: Id) {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         match (state.places.remove(&id), state.sequence.when()) {
@@ -130,7 +130,7 @@ impl Intervals {
     }
 
     /// The watcher's number once no invalidation that it was told of is open.
-    pub(super) fn read_begin(&self, watcher: &dyn Watch) -> u64 {
+    pub(in super::super) fn read_begin(&self, watcher: &dyn Watch) -> u64 {
         let state = lock(&self.state);
         let number = watcher.number();
         // Once is enough: a new invalidation meanwhile shows when the read is checked.

@@ -6,7 +6,7 @@ mod intervals;
 mod sequence;
 mod subscriber;
 mod tree;
-mod watcher;
+pub(super) mod watcher;
 
 pub use handle::{Interval, ReadSequence};
 pub(super) use intervals::Intervals;

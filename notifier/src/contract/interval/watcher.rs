@@ -6,15 +6,15 @@ use super::super::{Again, Blocking, IntervalEvent};
 use super::{FirstPass, IntervalSubscriber, UserLock};
 use crate::sync::model::{AtomicU64, Ordering};
 
-pub(super) struct Watcher<S: IntervalSubscriber> {
-    pub(super) subscriber: S,
-    pub(super) lock: Arc<UserLock<S::State>>,
+pub(in super::super) struct Watcher<S: IntervalSubscriber> {
+    pub(in super::super) subscriber: S,
+    pub(in super::super) lock: Arc<UserLock<S::State>>,
     /// Written under the user lock, or under the lock of all intervals before anybody sees it.
     number: AtomicU64,
 }
 
 impl<S: IntervalSubscriber> Watcher<S> {
-    pub(super) fn new(subscriber: S, lock: Arc<UserLock<S::State>>) -> Self {
+    pub(in super::super) fn new(subscriber: S, lock: Arc<UserLock<S::State>>) -> Self {
         Self {
             subscriber,
             lock,
@@ -24,7 +24,7 @@ impl<S: IntervalSubscriber> Watcher<S> {
 }
 
 /// What the set of intervals needs of a watcher.
-pub(super) trait Watch: Send + Sync {
+pub(in super::super) trait Watch: Send + Sync {
     fn number(&self) -> u64;
 
     fn set_number(&self, number: u64);

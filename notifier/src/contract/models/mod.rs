@@ -1,0 +1,4 @@
+//! The small concurrent parts under every schedule: `RUSTFLAGS="--cfg loom" cargo test -p notifier --lib models`.
+
+mod gate;
+mod intervals;
