@@ -4,10 +4,12 @@
 //! while it lives. What crosses a call into somebody else's code can't be, so every thread keeps a
 //! list of what it is in the middle of. Linux has `might_sleep` and lockdep for that.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex};
+
+use crate::sync::lock;
 
 type Place = &'static Location<'static>;
 
@@ -56,17 +58,16 @@ impl fmt::Display for Context {
     }
 }
 
-struct Entry {
-    context: Context,
-    place: Place,
-    /// Dead when the context is over, which may happen on another thread.
-    alive: Weak<()>,
-}
-
 thread_local! {
     static STACK: RefCell<Vec<(Context, Place)>> = const { RefCell::new(Vec::new()) };
-    static MOVABLE: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
+    /// How many on the stack forbid sleeping.
+    static ATOMIC: Cell<u32> = const { Cell::new(0) };
+    static MOVABLE: Arc<Movable> = Arc::default();
 }
+
+/// The contexts of a thread that may end on another one.
+#[derive(Default)]
+struct Movable(Mutex<Vec<(Context, Place)>>);
 
 /// A context of the thread that made it, until it is dropped there.
 pub(super) struct Inside {
@@ -79,6 +80,7 @@ impl Inside {
     pub(super) fn new(context: Context) -> Self {
         let place = Location::caller();
         STACK.with_borrow_mut(|stack| stack.push((context, place)));
+        ATOMIC.set(ATOMIC.get() + u32::from(context.forbids_sleep()));
         Self {
             context,
             _not_send: std::marker::PhantomData,
@@ -88,6 +90,7 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        ATOMIC.set(ATOMIC.get() - u32::from(self.context.forbids_sleep()));
         STACK.with_borrow_mut(|stack| {
             // Nearly always the last; locks may be released in another order.
             let at = stack
@@ -100,23 +103,25 @@ impl Drop for Inside {
 
 /// A context of the thread that made it, until it is dropped, wherever that is.
 pub(super) struct MovableInside {
-    _alive: Arc<()>,
+    thread: Arc<Movable>,
+    entry: (Context, Place),
 }
 
 impl MovableInside {
     #[track_caller]
     pub(super) fn new(context: Context) -> Self {
-        let place = Location::caller();
-        let alive = Arc::new(());
-        MOVABLE.with_borrow_mut(|entries| {
-            entries.retain(|entry| entry.alive.strong_count() > 0);
-            entries.push(Entry {
-                context,
-                place,
-                alive: Arc::downgrade(&alive),
-            });
-        });
-        Self { _alive: alive }
+        let thread = MOVABLE.with(Arc::clone);
+        let entry = (context, Location::caller());
+        lock(&thread.0).push(entry);
+        Self { thread, entry }
+    }
+}
+
+impl Drop for MovableInside {
+    fn drop(&mut self) {
+        let mut entries = lock(&self.thread.0);
+        let at = entries.iter().rposition(|entry| *entry == self.entry);
+        at.map(|at| entries.swap_remove(at));
     }
 }
 
@@ -126,8 +131,11 @@ impl MovableInside {
 /// If the thread holds a page-table lock, or runs a callback that must not sleep. The message names
 /// this place and that one.
 #[track_caller]
+#[inline]
 pub fn might_sleep() {
-    refuse("what may sleep is called", Context::forbids_sleep);
+    if ATOMIC.get() > 0 {
+        refuse("what may sleep is called", Context::forbids_sleep);
+    }
 }
 
 /// For what waits until callbacks and mutations of `space` have ended.
@@ -173,6 +181,7 @@ pub(super) fn might_wait_for_lock(space: SpaceId, lock: LockId) {
 
 /// Panics if the thread is in a context that is `forbidden`.
 #[track_caller]
+#[inline(never)]
 fn refuse(what: &str, forbidden: impl Fn(Context) -> bool) {
     // Under loom all threads are one; while unwinding, a second panic would abort.
     if cfg!(loom) || std::thread::panicking() {
@@ -185,19 +194,13 @@ fn refuse(what: &str, forbidden: impl Fn(Context) -> bool) {
 }
 
 fn find(forbidden: impl Fn(Context) -> bool) -> Option<(Context, Place)> {
-    let on_stack = STACK.with_borrow(|stack| {
-        let mut newest_first = stack.iter().rev();
+    let newest = |entries: &[(Context, Place)]| {
+        let mut newest_first = entries.iter().rev();
         newest_first
             .find(|(context, _)| forbidden(*context))
             .copied()
-    });
-    on_stack.or_else(|| {
-        MOVABLE.with_borrow(|entries| {
-            let mut alive = entries
-                .iter()
-                .filter(|entry| entry.alive.strong_count() > 0);
-            let found = alive.find(|entry| forbidden(entry.context))?;
-            Some((found.context, found.place))
-        })
-    })
+    };
+    STACK
+        .with_borrow(|stack| newest(stack))
+        .or_else(|| MOVABLE.with(|thread| newest(&lock(&thread.0))))
 }

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::context::{self, Context, SpaceId};
+use super::context::{self, Context, Inside, SpaceId};
 use super::interval::Intervals;
 use super::registration::Singletons;
-use super::roster::{Registry, Seat};
+use super::roster::Registry;
+use super::seat::Seat;
 use super::{Blocking, Member, Notice, Observer, RangeEvent, RegisterError};
 use crate::addr::{AddrRange, Gva};
 use crate::sync::lock;
@@ -18,8 +19,7 @@ pub(super) struct Core {
     pub(super) singletons: Singletons,
     /// Held while somebody joins, so that who joins is either refused or released at the end.
     life: Mutex<Life>,
-    counters: Counters,
-    observer: Option<Arc<dyn Observer>>,
+    observed: Option<Observed>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,8 @@ enum Life {
     Exited,
 }
 
-/// How many notifications an address space has sent. Each counts once, however many subscribers
-/// received it; one that had no receiver and no observer was not sent.
+/// How many notifications an observed address space has sent. Each counts once, however many
+/// subscribers received it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Notifications {
     /// Range starts, those that were refused among them.
@@ -40,11 +40,42 @@ pub struct Notifications {
     pub secondary_tlb: u64,
 }
 
-#[derive(Default)]
-struct Counters {
+/// Who watches the notifications, and how many there were.
+struct Observed {
+    observer: Arc<dyn Observer>,
     range_start: AtomicU64,
     range_end: AtomicU64,
     secondary_tlb: AtomicU64,
+}
+
+impl Observed {
+    fn new(observer: Arc<dyn Observer>) -> Self {
+        Self {
+            observer,
+            range_start: AtomicU64::new(0),
+            range_end: AtomicU64::new(0),
+            secondary_tlb: AtomicU64::new(0),
+        }
+    }
+
+    fn note(&self, notice: Notice) {
+        let counter = match notice {
+            Notice::RangeStart(_) => &self.range_start,
+            Notice::RangeEnd(_) => &self.range_end,
+            Notice::SecondaryTlb(_) => &self.secondary_tlb,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.observer.notified(notice);
+    }
+
+    fn notifications(&self) -> Notifications {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Notifications {
+            range_start: count(&self.range_start),
+            range_end: count(&self.range_end),
+            secondary_tlb: count(&self.secondary_tlb),
+        }
+    }
 }
 
 impl Core {
@@ -53,38 +84,27 @@ impl Core {
         let id = SpaceId(NEXT.fetch_add(1, Ordering::Relaxed));
         Self {
             id,
-            registry: Registry::new(),
+            registry: Registry::new(observer.is_some()),
             intervals: Intervals::new(id),
             singletons: Singletons::default(),
             life: Mutex::new(Life::Going),
-            counters: Counters::default(),
-            observer,
+            observed: observer.map(Observed::new),
         }
     }
 
-    pub(super) fn notifications(&self) -> Notifications {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Notifications {
-            range_start: count(&self.counters.range_start),
-            range_end: count(&self.counters.range_end),
-            secondary_tlb: count(&self.counters.secondary_tlb),
-        }
+    pub(super) fn notifications(&self) -> Option<Notifications> {
+        self.observed.as_ref().map(Observed::notifications)
     }
 
+    #[inline]
     pub(super) fn is_observed(&self) -> bool {
-        self.observer.is_some()
+        self.observed.is_some()
     }
 
     /// Counts a notification and shows it to the observer, just before it is delivered.
     pub(super) fn note(&self, notice: Notice) {
-        let counter = match notice {
-            Notice::RangeStart(_) => &self.counters.range_start,
-            Notice::RangeEnd(_) => &self.counters.range_end,
-            Notice::SecondaryTlb(_) => &self.counters.secondary_tlb,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        if let Some(observer) = &self.observer {
-            observer.notified(notice);
+        if let Some(observed) = &self.observed {
+            observed.note(notice);
         }
     }
 
@@ -116,15 +136,13 @@ impl Core {
     pub(super) fn leave(&self, seat: &Arc<Seat>) {
         context::might_wait_for_callbacks(self.id);
         seat.release();
-        self.registry.remove(seat);
-        seat.shut();
+        self.put(seat);
         seat.wait_empty();
     }
 
     /// Takes a subscriber out without release and without waiting.
     pub(super) fn put(&self, seat: &Arc<Seat>) {
-        self.registry.remove(seat);
-        seat.shut();
+        self.registry.remove(|other| Arc::ptr_eq(other, seat));
     }
 
     /// See [`AddressSpace::exit`](super::AddressSpace::exit).
@@ -136,17 +154,19 @@ impl Core {
             return;
         }
         self.intervals.release();
-        let seats = self.registry.hold().all().to_vec();
-        for seat in &seats {
-            seat.release();
-        }
-        self.registry.remove_all();
-        for seat in &seats {
-            seat.shut();
-        }
-        for seat in &seats {
+        let seats = self.release_all();
+        self.registry.remove(|_| true);
+        for seat in seats {
             seat.wait_empty();
         }
+    }
+
+    /// Calls everybody's release; who unregisters meanwhile waits.
+    #[track_caller]
+    fn release_all(&self) -> Vec<Arc<Seat>> {
+        let roster = self.registry.load();
+        let seats = roster.all().iter().map(|member| Arc::clone(&member.seat));
+        seats.inspect(|seat| seat.release()).collect()
     }
 
     /// In which context a callback about this event runs.
@@ -159,17 +179,23 @@ impl Core {
 
     /// Tells every secondary TLB.
     #[track_caller]
+    #[inline]
     pub(super) fn invalidate_secondary_tlbs(&self, range: AddrRange<Gva>) {
-        if !self.registry.has_secondary_tlbs() && !self.is_observed() {
-            return;
+        if self.registry.secondary_tlbs() > 0 || self.is_observed() {
+            self.tell_secondary_tlbs(range);
         }
+    }
+
+    #[track_caller]
+    #[inline(never)]
+    fn tell_secondary_tlbs(&self, range: AddrRange<Gva>) {
         self.note(Notice::SecondaryTlb(range));
-        for seat in self.registry.load().secondary_tlbs() {
-            seat.call(Context::AtomicCallback(self.id), |member| {
-                if let Member::SecondaryTlb(subscriber) = member {
-                    subscriber.invalidate_secondary_tlb(range);
-                }
-            });
+        let roster = self.registry.load();
+        let _inside = Inside::new(Context::AtomicCallback(self.id));
+        for member in roster.secondary_tlbs() {
+            if let Member::SecondaryTlb(subscriber) = &member.seat.member {
+                subscriber.invalidate_secondary_tlb(range);
+            }
         }
     }
 
@@ -177,19 +203,19 @@ impl Core {
     #[track_caller]
     pub(super) fn ask_all(&self, question: impl Fn(&Member) -> bool) -> bool {
         // Everybody is asked, also after the first yes.
-        self.answers(&question).filter(|young| *young).count() > 0
+        self.ask(|members| members.fold(false, |young, member| question(member) | young))
     }
 
     /// Asks until somebody says yes.
     #[track_caller]
     pub(super) fn ask_until(&self, question: impl Fn(&Member) -> bool) -> bool {
-        self.answers(&question).any(|young| young)
+        self.ask(|mut members| Iterator::any(&mut members, &question))
     }
 
     #[track_caller]
-    fn answers(&self, question: &impl Fn(&Member) -> bool) -> impl Iterator<Item = bool> {
-        let roster = self.registry.hold();
-        let context = Context::AtomicCallback(self.id);
-        (0..roster.all().len()).filter_map(move |index| roster.all()[index].call(context, question))
+    fn ask<R>(&self, ask: impl FnOnce(&mut dyn Iterator<Item = &Member>) -> R) -> R {
+        let roster = self.registry.load();
+        let _inside = Inside::new(Context::AtomicCallback(self.id));
+        ask(&mut roster.all().iter().map(|member| &member.seat.member))
     }
 }

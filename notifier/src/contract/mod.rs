@@ -3,18 +3,20 @@
 mod context;
 mod core;
 mod event;
-mod gate;
 pub mod interval;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod models;
 mod mutation;
 mod observer;
 mod page_table;
 mod registration;
 mod roster;
+mod seat;
 mod space;
 mod subscriber;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub use context::might_sleep;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::context::{self, Context, MovableInside};
-use super::roster::{Roster, Seat};
+use super::context::{self, Context, Inside, MovableInside};
+use super::roster::Epoch;
+use super::seat::Presence;
 use super::{AddressSpace, Again, Blocking, Event, Member, Notice, PageTableGuard, RangeEvent};
 use crate::addr::{AddrRange, Gva};
 
@@ -11,7 +12,9 @@ use crate::addr::{AddrRange, Gva};
 /// registers meanwhile is told of mutations that begin later, and waits for this one.
 pub struct Mutation<P> {
     space: Arc<AddressSpace<P>>,
-    roster: Arc<Roster>,
+    /// Keeps whoever registers meanwhile waiting, and says who came before.
+    epoch: Arc<Epoch>,
+    is_followed: bool,
     _inside: MovableInside,
 }
 
@@ -19,11 +22,12 @@ impl<P> Mutation<P> {
     #[track_caller]
     pub(super) fn new(space: Arc<AddressSpace<P>>) -> Self {
         context::not_in_callback(space.core.id);
-        let roster = space.core.registry.hold();
+        let epoch = Arc::clone(&space.core.registry.load().epoch);
         let _inside = MovableInside::new(Context::Mutation(space.core.id));
         Self {
             space,
-            roster,
+            is_followed: epoch.is_followed,
+            epoch,
             _inside,
         }
     }
@@ -34,6 +38,7 @@ impl<P> Mutation<P> {
     /// # Panics
     /// If this thread holds a page-table lock.
     #[track_caller]
+    #[inline]
     pub fn start(&mut self, event: Event, range: AddrRange<Gva>) -> Window<&mut Self> {
         Window::start(self, event, range)
     }
@@ -79,46 +84,55 @@ impl<P> Mutation<P> {
         self.space.lock_page_table()
     }
 
-    fn range_seats(&self) -> &[Arc<Seat>] {
-        self.roster.ranges()
-    }
-
-    /// Whether anybody is to be told.
-    fn is_followed(&self) -> bool {
+    /// Tells the start to everybody who was there when the mutation began, and each time who was told
+    /// to `told`; whether anybody refused.
+    #[track_caller]
+    fn start_all(&self, event: &RangeEvent, mut told: impl FnMut(u64)) -> Result<(), Again> {
         let core = &self.space.core;
-        self.roster.has_intervals || !self.range_seats().is_empty() || core.is_observed()
+        let roster = core.registry.load();
+        let _inside = Inside::new(core.context(event));
+        let mut outcome = Ok(());
+        for member in there_before(roster.ranges(), self.epoch.number) {
+            let started = start_one(&member.seat.member, event);
+            told(member.since);
+            outcome = outcome.and(started);
+        }
+        outcome
     }
 
-    /// Tells one subscriber the start.
+    /// Tells the end to everybody who is still there of those up to `last`.
     #[track_caller]
-    fn start_one(&self, seat: &Seat, event: &RangeEvent) -> Result<(), Again> {
-        let context = self.space.core.context(event);
-        let started = seat.call(context, |member| match (member, event.blocking) {
-            (Member::Range(subscriber), _) => {
-                subscriber.invalidate_range_start(event);
-                Ok(())
-            }
-            (Member::Refusing(subscriber), Blocking::Allowed) => {
-                subscriber.invalidate_range_start(event);
-                Ok(())
-            }
-            (Member::Refusing(subscriber), Blocking::Forbidden) => {
-                subscriber.try_invalidate_range_start(event)
-            }
-            (Member::SecondaryTlb(_), _) => Ok(()),
-        });
-        started.unwrap_or(Ok(()))
-    }
-
-    /// Tells one subscriber the end, if it has one.
-    #[track_caller]
-    fn end_one(&self, seat: &Seat, event: &RangeEvent) {
-        seat.call(self.space.core.context(event), |member| {
-            if let Member::Range(subscriber) = member {
+    fn end_all(&self, event: &RangeEvent, last: u64) {
+        let core = &self.space.core;
+        let roster = core.registry.load();
+        let _inside = Inside::new(core.context(event));
+        for member in there_before(roster.ranges(), last) {
+            if let Member::Range(subscriber) = &member.seat.member {
                 subscriber.invalidate_range_end(event);
             }
-        });
+        }
     }
+}
+
+/// Those who came with this number or before; who is oldest comes first.
+fn there_before(members: &[Arc<Presence>], number: u64) -> impl Iterator<Item = &Arc<Presence>> {
+    members
+        .iter()
+        .take_while(move |member| member.since <= number)
+}
+
+fn start_one(member: &Member, event: &RangeEvent) -> Result<(), Again> {
+    match (member, event.blocking) {
+        (Member::Range(subscriber), _) => subscriber.invalidate_range_start(event),
+        (Member::Refusing(subscriber), Blocking::Allowed) => {
+            subscriber.invalidate_range_start(event);
+        }
+        (Member::Refusing(subscriber), Blocking::Forbidden) => {
+            return subscriber.try_invalidate_range_start(event);
+        }
+        (Member::SecondaryTlb(_), _) => {}
+    }
+    Ok(())
 }
 
 /// A mutation, borrowed or owned.
@@ -176,14 +190,13 @@ pub struct Window<H: Holder> {
 enum Stage {
     /// Nobody: there is nobody.
     Unfollowed,
-    /// The interval subscribers if there are any, and this many of the others, oldest first.
-    Told(usize),
-    /// Nobody who is still owed an end.
-    Ended,
+    /// The interval subscribers if there are any, and of the others those up to this number.
+    Told(u64),
 }
 
 impl<H: Holder> Window<H> {
     #[track_caller]
+    #[inline]
     fn start(holder: H, event: Event, range: AddrRange<Gva>) -> Self {
         let blocking = Blocking::Allowed;
         let event = RangeEvent {
@@ -193,11 +206,12 @@ impl<H: Holder> Window<H> {
         };
         let mut window = Self::unfollowed(holder, event);
         // A blockable start is never refused: none of the callbacks can say so.
-        let _never = window.tell_start();
+        let _never = window.tell_start_if_followed();
         window
     }
 
     #[track_caller]
+    #[inline]
     fn try_start(holder: H, event: Event, range: AddrRange<Gva>) -> Result<Self, Again> {
         let blocking = Blocking::Forbidden;
         let event = RangeEvent {
@@ -206,10 +220,11 @@ impl<H: Holder> Window<H> {
             blocking,
         };
         let mut window = Self::unfollowed(holder, event);
-        window.tell_start()?;
+        window.tell_start_if_followed()?;
         Ok(window)
     }
 
+    #[inline]
     fn unfollowed(holder: H, event: RangeEvent) -> Self {
         let stage = Stage::Unfollowed;
         Self {
@@ -266,55 +281,57 @@ impl<H: Holder> Window<H> {
         &self.event
     }
 
-    /// Whoever can't be told without sleeping stops it: the interval side stops at the first, the
-    /// other goes through all (Linux: `mn_itree_invalidate`, `mn_hlist_invalidate_range_start`).
     #[track_caller]
-    fn tell_start(&mut self) -> Result<(), Again> {
-        let mutation = self.holder.mutation();
+    #[inline]
+    fn tell_start_if_followed(&mut self) -> Result<(), Again> {
         if self.event.blocking == Blocking::Allowed {
             context::might_sleep();
         }
-        if !mutation.is_followed() {
-            return Ok(());
+        if self.holder.mutation().is_followed {
+            self.tell_start()
+        } else {
+            Ok(())
         }
-        let core = &mutation.space.core;
-        core.note(Notice::RangeStart(self.event));
-        if mutation.roster.has_intervals {
-            core.intervals.start(&self.event)?;
-        }
-        self.stage = Stage::Told(0);
-        let mut outcome = Ok(());
-        for (told, seat) in (1..).zip(mutation.range_seats()) {
-            let started = mutation.start_one(seat, &self.event);
-            self.stage = Stage::Told(told);
-            outcome = outcome.and(started);
-        }
-        outcome
     }
 
-    /// Tells the end to those who were told the start.
+    /// Whoever can't be told without sleeping stops it: the interval side stops at the first, the
+    /// other goes through all (Linux: `mn_itree_invalidate`, `mn_hlist_invalidate_range_start`).
     #[track_caller]
-    fn tell_end(&mut self) {
-        let Stage::Told(told) = std::mem::replace(&mut self.stage, Stage::Ended) else {
-            return;
-        };
+    #[inline(never)]
+    fn tell_start(&mut self) -> Result<(), Again> {
+        let mutation = self.holder.mutation();
+        let core = &mutation.space.core;
+        core.note(Notice::RangeStart(self.event));
+        if mutation.epoch.has_intervals {
+            core.intervals.start(&self.event)?;
+        }
+        let stage = &mut self.stage;
+        *stage = Stage::Told(0);
+        mutation.start_all(&self.event, |member| *stage = Stage::Told(member))
+    }
+
+    /// Tells the end to those who were told the start, up to the one with this number.
+    #[track_caller]
+    #[inline(never)]
+    fn tell_end(&mut self, told: u64) {
         let mutation = self.holder.mutation();
         let core = &mutation.space.core;
         core.note(Notice::RangeEnd(self.event));
-        if mutation.roster.has_intervals {
+        if mutation.epoch.has_intervals {
             core.intervals.end();
         }
-        for seat in &mutation.range_seats()[..told] {
-            mutation.end_one(seat, &self.event);
-        }
+        mutation.end_all(&self.event, told);
     }
 }
 
 impl<H: Holder> Drop for Window<H> {
+    #[inline]
     fn drop(&mut self) {
         if self.event.blocking == Blocking::Allowed {
             context::might_sleep();
         }
-        self.tell_end();
+        if let Stage::Told(told) = self.stage {
+            self.tell_end(told);
+        }
     }
 }

@@ -59,13 +59,13 @@ impl<'a, P> PageTableGuard<'a, P> {
     /// Whether any subscriber saw a use of `range`; nobody forgets it. Stops at the first who did.
     #[track_caller]
     pub fn test_young(&self, range: AddrRange<Gva>) -> bool {
-        self.core.registry.has_subscribers()
+        self.core.registry.subscribers() > 0
             && self.core.ask_until(|member| member.test_young(range))
     }
 
     #[track_caller]
     fn ask_all(&self, question: impl Fn(&Member) -> bool) -> bool {
-        self.core.registry.has_subscribers() && self.core.ask_all(question)
+        self.core.registry.subscribers() > 0 && self.core.ask_all(question)
     }
 }
 

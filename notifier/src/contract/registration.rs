@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use super::core::Core;
-use super::roster::Seat;
+use super::seat::Seat;
 use super::{Member, Subscriber};
 use crate::sync::lock;
 

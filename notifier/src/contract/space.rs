@@ -28,7 +28,7 @@ impl<P> AddressSpace<P> {
         Self::with(page_table, None)
     }
 
-    /// One of which `observer` sees every notification.
+    /// One of which `observer` sees every notification, and which counts them.
     pub fn observed(page_table: P, observer: Arc<dyn Observer>) -> Self {
         Self::with(page_table, Some(observer))
     }
@@ -190,8 +190,8 @@ impl<P> AddressSpace<P> {
         self.core.intervals.number()
     }
 
-    /// What was sent so far.
-    pub fn notifications(&self) -> Notifications {
+    /// What was sent so far; only an observed address space counts.
+    pub fn notifications(&self) -> Option<Notifications> {
         self.core.notifications()
     }
 

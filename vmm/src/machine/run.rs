@@ -106,7 +106,7 @@ impl Machine {
             results: self.results(),
             changes: self.mirror.counts(),
             dma: *lock(&dma),
-            notifications: self.space.notifications(),
+            notifications: self.space.notifications().unwrap_or_default(),
             smmu: self.smmu.counts(),
             shadow: self.shadow.counts(),
             findings: self.oracle.findings(),

@@ -70,7 +70,7 @@ impl Fixture {
 
     /// Range starts and secondary-TLB invalidations so far.
     fn sent(&self) -> (u64, u64) {
-        let sent = self.mirror.space.notifications();
+        let sent = self.mirror.space.notifications().unwrap();
         (sent.range_start, sent.secondary_tlb)
     }
 }
@@ -188,7 +188,7 @@ fn a_window_that_is_never_committed_ends_its_invalidation() {
     let fixture = fixture(UpgradePolicy::SecondaryTlb);
     fixture.store(Some(RW));
     drop(fixture.mirror.prepare(fixture.write(None)).unwrap());
-    let sent = fixture.mirror.space.notifications();
+    let sent = fixture.mirror.space.notifications().unwrap();
     assert_eq!((sent.range_start, sent.range_end), (1, 1));
     assert_eq!(fixture.mirror.counts()[&ChangeKind::Unmap], 0);
 }

@@ -1,4 +1,3 @@
 //! The small concurrent parts under every schedule: `RUSTFLAGS="--cfg loom" cargo test -p notifier --lib models`.
 
-mod gate;
 mod intervals;
