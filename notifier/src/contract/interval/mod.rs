@@ -11,3 +11,4 @@ pub(super) mod watcher;
 pub use handle::{Interval, ReadSequence};
 pub(super) use intervals::Intervals;
 pub use subscriber::{FirstPass, IntervalSubscriber, UserGuard, UserLock};
+pub use tree::{IntervalTree, Key};
