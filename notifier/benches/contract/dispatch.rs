@@ -52,7 +52,9 @@ fn times(count: usize, mut register: impl FnMut() -> Subscription) -> Vec<Subscr
 fn secondary_tlb(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
     let space = AddressSpace::new(());
     let _subscriptions = times(count, || {
-        space.register_secondary_tlb(Arc::new(IdleTlb)).unwrap()
+        space
+            .register_secondary_tlb(Arc::new(IdleTlb))
+            .expect("the space goes on")
     });
     let table = space.lock_page_table();
     group.bench_function(format!("secondary-tlb/{count}"), |bencher| {
@@ -63,7 +65,11 @@ fn secondary_tlb(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
 /// A start and its end: two dispatches, in a mutation which the caller has anyway.
 fn window(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
     let space = Arc::new(AddressSpace::new(()));
-    let _subscriptions = times(count, || space.register_ranges(Arc::new(Idle)).unwrap());
+    let _subscriptions = times(count, || {
+        space
+            .register_ranges(Arc::new(Idle))
+            .expect("the space goes on")
+    });
     let mut mutation = space.mutate();
     group.bench_function(format!("start-and-end/{count}"), |bencher| {
         bencher.iter(|| drop(mutation.start(Event::Clear, black_box(page()))));
@@ -76,7 +82,7 @@ fn locked_list(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
     let list: RwLock<Vec<_>> = RwLock::new((0..count).map(|_| subscriber()).collect());
     group.bench_function(format!("peer-rwlock-list/{count}"), |bencher| {
         bencher.iter(|| {
-            for subscriber in list.read().unwrap().iter() {
+            for subscriber in list.read().expect("no panic").iter() {
                 subscriber.invalidate_secondary_tlb(black_box(page()));
             }
         });

@@ -20,7 +20,9 @@ pub(super) fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("registration");
     for threads in [0, 2] {
         let space = Arc::new(AddressSpace::new(()));
-        let _stays = space.register_ranges(Arc::new(Idle)).unwrap();
+        let _stays = space
+            .register_ranges(Arc::new(Idle))
+            .expect("the space goes on");
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..threads {
@@ -29,7 +31,13 @@ pub(super) fn benches(criterion: &mut Criterion) {
             group.bench_function(
                 format!("register-and-unregister/{threads}-busy"),
                 |bencher| {
-                    bencher.iter(|| drop(space.register_ranges(Arc::new(Idle)).unwrap()));
+                    bencher.iter(|| {
+                        drop(
+                            space
+                                .register_ranges(Arc::new(Idle))
+                                .expect("the space goes on"),
+                        )
+                    });
                 },
             );
             stop.store(true, Ordering::Relaxed);
