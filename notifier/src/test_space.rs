@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::addr::{Access, AddrRange, Asid, Gpa, Gva, Iova, PageSize, Permissions, StreamId};
-use crate::contract::{AddressSpace, Event, Subscription};
+use crate::contract::{AddressSpace, Event, RangeSubscriber, SecondaryTlbSubscriber, Subscription};
 use crate::oracle::Oracle;
 use crate::paging::x86_64::X86_64;
 use crate::paging::{Builder, Change, Leaf, TableMemoryMut, TestMemory, Tree};
@@ -29,7 +29,9 @@ pub(crate) struct TestSpace {
     pub(crate) smmu: Arc<Smmu>,
     pub(crate) shadow: Arc<Shadow>,
     pub(crate) oracle: Arc<Oracle>,
-    _subscriptions: [Subscription; 2],
+    pub(crate) root: Gpa,
+    pub(crate) format: Arc<X86_64>,
+    subscriptions: Vec<Subscription>,
 }
 
 pub(crate) fn page(n: u64) -> Iova {
@@ -60,6 +62,14 @@ pub(crate) fn leaf(n: u64, permissions: Permissions) -> Leaf {
 impl TestSpace {
     /// Page *n* with the *n*-th of these permissions.
     pub(crate) fn new(pages: &[Permissions]) -> Self {
+        let mut bare = Self::bare(pages);
+        bare.follow(Arc::new(Sva::new(bare.smmu.clone(), ASID)));
+        bare.follow_ranges(bare.shadow.clone());
+        bare
+    }
+
+    /// The same with nobody subscribed.
+    pub(crate) fn bare(pages: &[Permissions]) -> Self {
         let memory = Arc::new(TestMemory::new(0x2_0000));
         let format = Arc::new(X86_64::four_level(40));
         let pool = AddrRange::new(Gpa::new(0x1000), Gpa::new(0x8000)).unwrap();
@@ -82,21 +92,33 @@ impl TestSpace {
             format: format.clone(),
         };
         smmu.attach(STREAM, context);
-        let shadow = Arc::new(Shadow::new(memory.clone(), format, root, oracle.clone()));
-        let subscriptions = [
-            space
-                .register_secondary_tlb(Arc::new(Sva::new(smmu.clone(), ASID)))
-                .unwrap(),
-            space.register_ranges(shadow.clone()).unwrap(),
-        ];
+        let shadow = Shadow::new(memory.clone(), format.clone(), root, oracle.clone());
+        let shadow = Arc::new(shadow);
         Self {
             memory,
             space,
             smmu,
             shadow,
             oracle,
-            _subscriptions: subscriptions,
+            root,
+            format,
+            subscriptions: Vec::new(),
         }
+    }
+
+    pub(crate) fn follow(&mut self, subscriber: Arc<dyn SecondaryTlbSubscriber>) {
+        let subscription = self.space.register_secondary_tlb(subscriber).unwrap();
+        self.subscriptions.push(subscription);
+    }
+
+    pub(crate) fn follow_ranges(&mut self, subscriber: Arc<dyn RangeSubscriber>) {
+        let subscription = self.space.register_ranges(subscriber).unwrap();
+        self.subscriptions.push(subscription);
+    }
+
+    /// Another SMMU for the same tables, with nothing bound.
+    pub(crate) fn another_smmu(&self) -> Smmu {
+        Smmu::new(64, self.memory.clone(), self.oracle.clone())
     }
 
     /// Makes page `n` be `leaf` or nothing, telling as much as it says.

@@ -9,6 +9,10 @@ pub struct PageSize(u8);
 impl PageSize {
     /// 4 KiB.
     pub const K4: Self = Self(12);
+    /// 16 KiB.
+    pub const K16: Self = Self(14);
+    /// 64 KiB.
+    pub const K64: Self = Self(16);
     /// 2 MiB.
     pub const M2: Self = Self(21);
     /// 1 GiB.

@@ -245,6 +245,7 @@ impl State {
         let (entry, kind) = match denial {
             Denial::Entry(entry) => (Some(*entry), FaultKind::Permission),
             Denial::Walk { fault, .. } => (None, fault.kind.into()),
+            Denial::Disabled => (None, FaultKind::Translation),
             Denial::AccessFlag(_) => (None, FaultKind::AccessFlag),
         };
         let by = entry.map(|entry| entry.filled);
@@ -275,7 +276,7 @@ impl State {
     fn judge(&mut self, cache: CacheId, iova: Iova, access: Access, denial: &Denial) -> Judgement {
         let allowed = self.allows(iova, access);
         match denial {
-            Denial::AccessFlag(_) => Judgement::Genuine,
+            Denial::AccessFlag(_) | Denial::Disabled => Judgement::Genuine,
             Denial::Entry(entry) if self.was_invalidated(cache, iova, entry.filled) && allowed => {
                 Judgement::Stale
             }
@@ -391,7 +392,7 @@ impl State {
 /// refuse anything, so there it is enough that nothing was taken away.
 fn still_right(cache: CacheId, entry: &Leaf, leaf: &Leaf) -> bool {
     match cache {
-        CacheId::SmmuTlb(_) => leaf.same_translation(entry),
+        CacheId::SmmuTlb(_) | CacheId::Atc(_) => leaf.same_translation(entry),
         CacheId::Shadow => leaf.permissions.contains(entry.permissions),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::addr::{Access, AddrRange, Asid, Iova};
+use crate::addr::{Access, AddrRange, Asid, Iova, StreamId};
 use crate::contract::Step;
 use crate::paging::{Leaf, WalkFault};
 
@@ -11,6 +11,8 @@ use crate::paging::{Leaf, WalkFault};
 pub enum CacheId {
     /// What an SMMU's TLB holds of one address space.
     SmmuTlb(Asid),
+    /// The TLB of the device behind a stream.
+    Atc(StreamId),
     /// The page tables of a shadow MMU.
     Shadow,
 }
@@ -19,6 +21,7 @@ impl fmt::Display for CacheId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SmmuTlb(asid) => write!(f, "SMMU TLB (ASID {asid})"),
+            Self::Atc(stream) => write!(f, "device TLB (stream {stream})"),
             Self::Shadow => f.write_str("shadow MMU"),
         }
     }
@@ -49,6 +52,8 @@ pub enum Denial {
     },
     /// By a walk that found a page whose accessed bit is clear.
     AccessFlag(Leaf),
+    /// Because translation was switched off for whoever asked; the tables were not looked at.
+    Disabled,
 }
 
 /// Is told what a cache does, in the order in which it does it. It can't change anything.

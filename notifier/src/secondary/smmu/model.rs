@@ -1,9 +1,11 @@
 //! Streams, translation, invalidation.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
-use super::Tlb;
+use super::erratum::Racing;
+use super::queue::{DeviceTlb, Syncing};
+use super::{Command, Erratum, Features, Tlb};
 use crate::addr::{Access, AddrRange, Asid, Gpa, Iova, StreamId};
 use crate::paging::{Format, TableMemory, walk};
 use crate::secondary::{CacheId, Cached, Denial, Fault, FaultKind, Observer};
@@ -15,10 +17,15 @@ use crate::sync::lock;
 /// would raise a translation, address or access-flag fault is never kept; any other is, also one
 /// that denies the access at hand, and it goes on denying until it is invalidated. There is no
 /// hardware update of accessed and dirty bits.
+///
+/// Locks, each taken only while holding those before it or none: the CMD_SYNC's, a device TLB's,
+/// the SMMU's.
 pub struct Smmu {
     tables: Arc<dyn TableMemory>,
-    observer: Arc<dyn Observer>,
-    state: Mutex<State>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) features: Features,
+    pub(super) syncing: Mutex<Syncing>,
+    pub(super) state: Mutex<State>,
 }
 
 /// The address space that a stream is bound to.
@@ -32,25 +39,45 @@ pub struct Context {
     pub format: Arc<dyn Format>,
 }
 
+/// A stream, bound to an address space.
+#[derive(Debug)]
+struct Bound {
+    context: Context,
+    walks: Walks,
+}
+
+/// Whether what is not in the TLB is looked up in the tables (CD.EPD0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walks {
+    Enabled,
+    Disabled,
+}
+
 /// What an SMMU did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Accesses whose translation was in the TLB, whether it allowed them or not.
+    /// Accesses and ATS requests whose translation was in the TLB, whether it allowed them or not.
     pub tlb_hits: u64,
-    /// Accesses whose translation was not, each of which is a walk.
+    /// Accesses and ATS requests whose translation was not, each of which is a walk.
     pub tlb_misses: u64,
-    /// Invalidations asked for.
+    /// Invalidations of the TLB asked for, one for each command.
     pub invalidations: u64,
     /// Entries that they took out.
     pub invalidated_entries: u64,
     /// Invalidations that took out none.
     pub redundant_invalidations: u64,
+    /// Invalidations of device TLBs asked for.
+    pub atc_invalidations: u64,
 }
 
-struct State {
-    streams: BTreeMap<StreamId, Context>,
-    tlb: Tlb,
-    counts: Counts,
+pub(super) struct State {
+    streams: BTreeMap<StreamId, Bound>,
+    pub(super) devices: BTreeMap<StreamId, Weak<dyn DeviceTlb>>,
+    pub(super) tlb: Tlb,
+    /// Submitted and not complete, oldest first.
+    pub(super) pending: Vec<Command>,
+    pub(super) racing: Racing,
+    pub(super) counts: Counts,
 }
 
 impl Smmu {
@@ -62,19 +89,75 @@ impl Smmu {
     ) -> Self {
         let state = State {
             streams: BTreeMap::new(),
+            devices: BTreeMap::new(),
             tlb: Tlb::new(tlb_entries),
+            pending: Vec::new(),
+            racing: Racing::default(),
             counts: Counts::default(),
         };
         Self {
             tables,
             observer,
+            features: Features::default(),
+            syncing: Mutex::default(),
             state: Mutex::new(state),
         }
     }
 
-    /// Binds `stream` to an address space, whatever it was bound to before.
+    /// The same with these features, which its drivers plan by.
+    pub fn with_features(self, features: Features) -> Self {
+        Self { features, ..self }
+    }
+
+    /// The same with this erratum.
+    pub fn with_erratum(self, erratum: Erratum) -> Self {
+        lock(&self.state).racing = Racing::new(erratum);
+        self
+    }
+
+    /// What it can do.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Binds `stream` to an address space, whatever it was bound to before. Invalidates nothing.
     pub fn attach(&self, stream: StreamId, context: Context) {
-        lock(&self.state).streams.insert(stream, context);
+        self.bind(stream, context, Walks::Enabled);
+    }
+
+    /// The same for an address space that is gone already.
+    pub(super) fn attach_without_walks(&self, stream: StreamId, context: Context) {
+        self.bind(stream, context, Walks::Disabled);
+    }
+
+    fn bind(&self, stream: StreamId, context: Context, walks: Walks) {
+        let bound = Bound { context, walks };
+        lock(&self.state).streams.insert(stream, bound);
+    }
+
+    /// Binds `stream` to nothing: its accesses get the fault `stream`. Invalidates nothing.
+    pub fn detach(&self, stream: StreamId) {
+        lock(&self.state).streams.remove(&stream);
+    }
+
+    /// The same for every stream of this address space.
+    pub(super) fn detach_all(&self, asid: Asid) {
+        let mut state = lock(&self.state);
+        state.streams.retain(|_, bound| bound.context.asid != asid);
+    }
+
+    /// Lets every stream of this address space translate by the TLB alone: what is not in it gets
+    /// the fault `translation`, without a look at the tables. Invalidates nothing.
+    ///
+    /// What Linux does when an address space goes away under a device that still makes accesses:
+    /// the context descriptor stays valid, so that there is no `C_BAD_CD`, with EPD0 set
+    /// (`arm_smmu_mm_release`).
+    pub fn disable_walks(&self, asid: Asid) {
+        let mut state = lock(&self.state);
+        let streams = state.streams.values_mut();
+        for bound in streams.filter(|bound| bound.context.asid == asid) {
+            bound.walks = Walks::Disabled;
+        }
     }
 
     /// Translates one access and, if it is allowed, makes it: `body` gets the guest-physical
@@ -93,36 +176,32 @@ impl Smmu {
         body: impl FnOnce(Gpa) -> R,
     ) -> Result<R, Fault> {
         let mut state = lock(&self.state);
-        let State {
-            streams,
-            tlb,
-            counts,
-        } = &mut *state;
-        let fault = |kind| Fault { kind, iova, access };
-        let context = streams.get(&stream).ok_or(fault(FaultKind::Stream))?;
-        let cache = CacheId::SmmuTlb(context.asid);
-
-        let translated = self.translate(tlb, counts, context, iova);
-        let entry = translated
-            .and_then(|entry| allow(entry, access))
-            .map_err(|denial| {
-                self.observer.denied(cache, iova, access, &denial);
-                fault(kind(&denial))
-            })?;
+        let (cache, entry) = self.request(&mut state, stream, iova, access)?;
+        if !entry.leaf.permissions.allow(access) {
+            let kind = FaultKind::Permission;
+            return Err(Fault { kind, iova, access });
+        }
         self.observer.used(cache, iova, access, &entry);
         Ok(body(entry.leaf.translate(iova)))
     }
 
-    /// Drops what the TLB holds of `range` in this address space. Complete on return.
-    pub fn invalidate(&self, asid: Asid, range: AddrRange<Iova>) {
+    /// An ATS translation request for `access`, which is not made here. What is granted may be less
+    /// than what was asked for; then the observer is told that `access` is denied.
+    ///
+    /// # Errors
+    /// [`Fault`] if there is no translation.
+    pub fn grant(&self, stream: StreamId, iova: Iova, access: Access) -> Result<Cached, Fault> {
         let mut state = lock(&self.state);
-        let cache = CacheId::SmmuTlb(asid);
-        let dropped = |entry: &Cached| self.observer.dropped(cache, entry);
-        let removed = state.tlb.invalidate(asid, range, dropped);
-        state.counts.invalidations += 1;
-        state.counts.invalidated_entries += removed;
-        state.counts.redundant_invalidations += u64::from(removed == 0);
-        self.observer.invalidated(cache, range);
+        let (_, entry) = self.request(&mut state, stream, iova, access)?;
+        Ok(entry)
+    }
+
+    /// Drops what the TLB holds of `range` in this address space. Complete on return.
+    ///
+    /// No command does this: it is for whoever has no driver. A driver plans
+    /// ([`Features::plan`]) and [`issue`](Self::issue)s.
+    pub fn invalidate(&self, asid: Asid, range: AddrRange<Iova>) {
+        self.drop_entries(&mut lock(&self.state), asid, range, None);
     }
 
     /// What it did so far.
@@ -130,20 +209,58 @@ impl Smmu {
         lock(&self.state).counts
     }
 
-    /// From the TLB, else from the tables.
+    /// The entry for an access, which may not allow it: then, too, the observer is told so.
+    fn request(
+        &self,
+        state: &mut State,
+        stream: StreamId,
+        iova: Iova,
+        access: Access,
+    ) -> Result<(CacheId, Cached), Fault> {
+        let fault = |kind| Fault { kind, iova, access };
+        let State {
+            streams,
+            tlb,
+            counts,
+            racing,
+            pending,
+            ..
+        } = state;
+        let bound = streams.get(&stream).ok_or(fault(FaultKind::Stream))?;
+        let asid = bound.context.asid;
+        let cache = CacheId::SmmuTlb(asid);
+        let denied = |denial: &Denial| self.observer.denied(cache, iova, access, denial);
+
+        let entry = self
+            .translate(tlb, counts, bound, iova)
+            .inspect_err(denied)
+            .map_err(|denial| fault(kind(&denial)))?;
+        if pending.iter().any(Command::is_tlbi) {
+            racing.used(asid, &entry);
+        }
+        if !entry.leaf.permissions.allow(access) {
+            denied(&Denial::Entry(entry));
+        }
+        Ok((cache, entry))
+    }
+
+    /// From the TLB, else from the tables. What the entry denies is not looked up again.
     fn translate(
         &self,
         tlb: &mut Tlb,
         counts: &mut Counts,
-        context: &Context,
+        bound: &Bound,
         iova: Iova,
     ) -> Result<Cached, Denial> {
-        if let Some(entry) = tlb.lookup(context.asid, iova) {
+        if let Some(entry) = tlb.lookup(bound.context.asid, iova) {
             counts.tlb_hits += 1;
             return Ok(entry);
         }
         counts.tlb_misses += 1;
-        self.fill(tlb, context, iova)
+        match bound.walks {
+            Walks::Enabled => self.fill(tlb, &bound.context, iova),
+            Walks::Disabled => Err(Denial::Disabled),
+        }
     }
 
     fn fill(&self, tlb: &mut Tlb, context: &Context, iova: Iova) -> Result<Cached, Denial> {
@@ -161,19 +278,11 @@ impl Smmu {
     }
 }
 
-/// Hit or freshly walked, the entry decides: what it denies is not looked up again.
-fn allow(entry: Cached, access: Access) -> Result<Cached, Denial> {
-    if entry.leaf.permissions.allow(access) {
-        Ok(entry)
-    } else {
-        Err(Denial::Entry(entry))
-    }
-}
-
 fn kind(denial: &Denial) -> FaultKind {
     match denial {
         Denial::Entry(_) => FaultKind::Permission,
         Denial::Walk { fault, .. } => fault.kind.into(),
+        Denial::Disabled => FaultKind::Translation,
         Denial::AccessFlag(_) => FaultKind::AccessFlag,
     }
 }

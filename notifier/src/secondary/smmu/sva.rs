@@ -2,37 +2,38 @@
 
 use std::sync::Arc;
 
-use super::Smmu;
-use crate::addr::{AddrRange, Asid, Gva, Iova, PageSize};
+use super::domain::Shared;
+use super::{Inv, Smmu, Target};
+use crate::addr::{AddrRange, Asid, Gva};
 use crate::contract::{
     OwnPageTables, RangeEvent, RangeSubscriber, SecondaryTlbSubscriber, SharedPageTables,
     Subscriber,
 };
 
-/// A range of at least this many 4 KiB pages is invalidated as a whole address space, as Linux
-/// does when the SMMU has no range commands (`CMDQ_MAX_TLBI_OPS`, 2^(`PAGE_SHIFT` - 3)).
-const WHOLE_SPACE_PAGES: u64 = 1 << (12 - 3);
-
-/// An address space shared with a device (Linux: `arm-smmu-v3-sva.c`).
+/// An address space shared with devices (Linux: `arm-smmu-v3-sva.c`).
 #[derive(Clone)]
-pub struct Sva {
-    smmu: Arc<Smmu>,
-    asid: Asid,
-}
+pub struct Sva(Arc<Shared>);
 
 impl Sva {
-    /// Invalidations of the address space with this ASID.
+    /// Invalidations of one ASID of one SMMU, for streams without a device TLB that somebody else
+    /// binds. A [`Domain`](super::Domain) has a subscriber of its own.
     pub fn new(smmu: Arc<Smmu>, asid: Asid) -> Self {
-        Self { smmu, asid }
+        Self::of(Arc::new(Shared::new(Inv::new(smmu, Target::Tag(asid)))))
     }
 
-    fn invalidate(&self, range: AddrRange<Gva>) {
-        let range = if range.pages(PageSize::K4) >= WHOLE_SPACE_PAGES {
-            AddrRange::all()
-        } else {
-            range.map(Iova::shared)
-        };
-        self.smmu.invalidate(self.asid, range);
+    pub(super) fn of(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// Drops what any SMMU and any device holds of `range`. Complete on return.
+    pub fn invalidate(&self, range: AddrRange<Gva>) {
+        self.0.invalidate(range);
+    }
+
+    /// The address space goes away: devices that go on get the fault `translation`, and nothing of
+    /// it stays cached.
+    pub fn release(&self) {
+        self.0.release();
     }
 }
 

@@ -145,10 +145,21 @@ impl Tlb {
         &mut self,
         asid: Asid,
         range: AddrRange<Iova>,
+        dropped: impl FnMut(&Cached),
+    ) -> u64 {
+        self.invalidate_of_size(asid, range, None, dropped)
+    }
+
+    /// The same for the entries of one page size, if one is given.
+    pub fn invalidate_of_size(
+        &mut self,
+        asid: Asid,
+        range: AddrRange<Iova>,
+        size: Option<PageSize>,
         mut dropped: impl FnMut(&Cached),
     ) -> u64 {
         let mut removed = 0;
-        let mut sizes = self.sizes;
+        let mut sizes = self.sizes & size.map_or(u64::MAX, PageSize::bytes);
         while let Some(size) = smallest(sizes) {
             if range.pages(size) <= self.tags.len() as u64 {
                 removed += self.invalidate_pages(asid, range, size, &mut dropped);

@@ -139,3 +139,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_invalidation_for_one_size_leaves_the_others() {
+    let mut tlb = Tlb::new(64);
+    let sizes = [PageSize::K4, PageSize::M2];
+    for size in sizes {
+        let leaf = Leaf {
+            size,
+            ..Slot::EMPTY.leaf
+        };
+        tlb.insert(ASID, Iova::new(0x20_0000), leaf, Step(1));
+    }
+    let one = |tlb: &mut Tlb, size| {
+        tlb.invalidate_of_size(ASID, range(0x20_0000, 0x20_1000), size, |_| ())
+    };
+    assert_eq!(one(&mut tlb, Some(PageSize::K4)), 1);
+    assert_eq!(one(&mut tlb, Some(PageSize::K4)), 0);
+    assert_eq!(one(&mut tlb, None), 1);
+}
