@@ -3,6 +3,7 @@
 mod context;
 mod core;
 mod event;
+pub mod faults;
 pub mod interval;
 #[cfg(test)]
 #[cfg(loom)]

@@ -7,6 +7,7 @@
 pub mod atc;
 mod fault;
 mod observer;
+pub mod recorder;
 pub mod shadow;
 pub mod smmu;
 mod span;
