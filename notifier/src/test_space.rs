@@ -116,6 +116,11 @@ impl TestSpace {
         self.subscriptions.push(subscription);
     }
 
+    /// Unsubscribes everybody.
+    pub(crate) fn unfollow(&mut self) {
+        self.subscriptions.clear();
+    }
+
     /// Another SMMU for the same tables, with nothing bound.
     pub(crate) fn another_smmu(&self) -> Smmu {
         Smmu::new(64, self.memory.clone(), self.oracle.clone())

@@ -1,13 +1,20 @@
 //! A KVM-like MMU: page tables of its own, filled from the primary ones on demand.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+mod gate;
+mod pages;
+mod subscriber;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::{CacheId, Cached, Denial, Fault, FaultKind, Observer};
 use crate::addr::{Access, AddrRange, Gpa, Gva, Iova};
-use crate::contract::{OwnPageTables, RangeEvent, RangeSubscriber, Subscriber};
 use crate::paging::{Format, TableMemory, walk};
 use crate::sync::lock;
+use pages::Pages;
+
+pub use gate::{Gate, Relevance, Sample, Unbalanced};
 
 /// A secondary MMU with page tables of its own (Linux: KVM's `mmu_notifier` use).
 ///
@@ -20,6 +27,8 @@ pub struct Shadow {
     root: Gpa,
     observer: Arc<dyn Observer>,
     state: Mutex<State>,
+    /// Signalled when no notification is between its start and its end.
+    idle: Condvar,
 }
 
 /// What a shadow MMU did.
@@ -29,46 +38,31 @@ pub struct Counts {
     pub filled: u64,
     /// Entries that notifications took away.
     pub zapped: u64,
+    /// Ends of invalidations that had not started.
+    pub unbalanced_ends: u64,
 }
 
-#[derive(Default)]
 struct State {
-    /// By first address.
-    pages: BTreeMap<Iova, Cached>,
-    /// Invalidations that have started and not ended (KVM: `mmu_invalidate_in_progress`).
-    in_progress: u64,
-    /// Everything that is being invalidated, in one range.
-    invalidating: Option<AddrRange<Gva>>,
-    /// Invalidations that have ended (KVM: `mmu_invalidate_seq`).
-    sequence: u64,
+    pages: Pages,
+    gate: Gate,
+    /// What of the address space may be mapped at all (KVM: memory slots, by host address).
+    slots: Vec<AddrRange<Gva>>,
+    released: bool,
     counts: Counts,
 }
 
 impl State {
-    fn lookup(&self, iova: Iova) -> Option<Cached> {
-        let (_, entry) = self.pages.range(..=iova).next_back()?;
-        entry.page.contains(iova).then_some(*entry)
+    fn relevance(&self, range: AddrRange<Gva>) -> Relevance {
+        if self.slots.iter().any(|slot| slot.overlaps(range)) {
+            Relevance::Mapped
+        } else {
+            Relevance::Elsewhere
+        }
     }
 
-    fn is_invalidating(&self, iova: Iova) -> bool {
-        let hit = |range: AddrRange<Gva>| range.contains(iova.to_gva());
-        self.in_progress > 0 && self.invalidating.is_some_and(hit)
-    }
-
-    /// Takes out every page that overlaps `range`.
-    fn zap(&mut self, range: AddrRange<Iova>) -> Vec<Cached> {
-        let first = self
-            .lookup(range.start())
-            .map_or(range.start(), |entry| entry.page.start());
-        let starts: Vec<_> = self
-            .pages
-            .range(first..=range.last())
-            .map(|(at, _)| *at)
-            .collect();
-        starts
-            .iter()
-            .filter_map(|at| self.pages.remove(at))
-            .collect()
+    fn may_map(&self, iova: Iova) -> bool {
+        let in_slot = self.slots.iter().any(|slot| slot.contains(iova.to_gva()));
+        in_slot && !self.released
     }
 }
 
@@ -85,8 +79,35 @@ impl Shadow {
             format,
             root,
             observer,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                pages: Pages::default(),
+                gate: Gate::default(),
+                slots: vec![AddrRange::all()],
+                released: false,
+                counts: Counts::default(),
+            }),
+            idle: Condvar::new(),
         }
+    }
+
+    /// Lets it map these parts of the address space, at first all of it, and no others; entries of
+    /// any other go.
+    ///
+    /// Waits until no invalidation is between its start and its end (KVM:
+    /// `kvm_swap_active_memslots`): whether one counts depends on the slots, which must be the same
+    /// at both. So it must not be called from a callback, or inside of an invalidation.
+    pub fn set_slots(&self, slots: Vec<AddrRange<Gva>>) {
+        let state = lock(&self.state);
+        let idle = self.idle.wait_while(state, |state| !state.gate.is_idle());
+        let mut state = idle.unwrap_or_else(PoisonError::into_inner);
+        state.slots = slots;
+        let slots = state.slots.clone();
+        let outside = |entry: &Cached| {
+            let page = entry.page.map(Iova::to_gva);
+            !slots.iter().any(|slot| slot.covers(page))
+        };
+        let zapped = state.pages.zap_if(outside);
+        self.report(&zapped);
     }
 
     /// Translates one access, which must not cross a page, and if it is allowed makes it: `body`
@@ -100,15 +121,15 @@ impl Shadow {
         access: Access,
         body: impl FnOnce(Gpa) -> R,
     ) -> Result<R, Fault> {
-        let state = lock(&self.state);
-        if let Some(entry) = state.lookup(iova)
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.pages.lookup(iova)
             && entry.leaf.permissions.allow(access)
         {
-            return Ok(self.make(&entry, iova, access, body));
+            return Ok(self.make(&mut state, &entry, iova, access, body));
         }
-        let sequence = state.sequence;
+        let sample = state.gate.sample();
         drop(state);
-        self.fault_in(sequence, iova, access, body)
+        self.fault_in(sample, iova, access, body)
     }
 
     /// What it did so far.
@@ -117,10 +138,10 @@ impl Shadow {
     }
 
     /// Looks at the primary page table without the lock, then installs what it found unless an
-    /// invalidation came between (KVM: `mmu_invalidate_retry`).
+    /// invalidation came between (KVM: `mmu_invalidate_retry_gfn`).
     fn fault_in<R>(
         &self,
-        sequence: u64,
+        sample: Sample,
         iova: Iova,
         access: Access,
         body: impl FnOnce(Gpa) -> R,
@@ -130,71 +151,44 @@ impl Shadow {
         let found = walk(&*self.format, &*self.tables, self.root, iova.to_gva());
 
         let mut state = lock(&self.state);
-        if state.is_invalidating(iova) || state.sequence != sequence {
+        let denied = |denial| self.observer.denied(CacheId::Shadow, iova, access, &denial);
+        if !state.may_map(iova) {
+            denied(Denial::Disabled);
+            return Err(fault(FaultKind::Translation));
+        }
+        if state.gate.must_retry(sample, iova.to_gva()) {
             return Err(fault(FaultKind::Invalidating));
         }
-        let leaf = found.map_err(|walk_fault| {
-            let denial = Denial::Walk {
-                fault: walk_fault,
+        let leaf = found.map_err(|found| {
+            denied(Denial::Walk {
+                fault: found,
                 began,
-            };
-            self.observer.denied(CacheId::Shadow, iova, access, &denial);
-            fault(walk_fault.kind.into())
+            });
+            fault(found.kind.into())
         })?;
         let page = AddrRange::page(iova, leaf.size);
         let filled = self.observer.filled(CacheId::Shadow, page, &leaf, began);
         let entry = Cached { page, leaf, filled };
-        state.zap(page);
-        state.pages.insert(page.start(), entry);
+        state.pages.insert(entry);
         state.counts.filled += 1;
         if !leaf.permissions.allow(access) {
-            let denial = Denial::Entry(entry);
-            self.observer.denied(CacheId::Shadow, iova, access, &denial);
+            denied(Denial::Entry(entry));
             return Err(fault(FaultKind::Permission));
         }
-        Ok(self.make(&entry, iova, access, body))
+        Ok(self.make(&mut state, &entry, iova, access, body))
     }
 
     /// Makes an allowed access; the caller holds the lock, so that no zap overtakes it.
     fn make<R>(
         &self,
+        state: &mut State,
         entry: &Cached,
         iova: Iova,
         access: Access,
         body: impl FnOnce(Gpa) -> R,
     ) -> R {
+        state.pages.touch(iova);
         self.observer.used(CacheId::Shadow, iova, access, entry);
         body(entry.leaf.translate(iova))
-    }
-}
-
-impl Subscriber for Shadow {
-    type Family = OwnPageTables;
-}
-
-impl RangeSubscriber for Shadow {
-    fn invalidate_range_start(&self, event: &RangeEvent) {
-        let range = event.range.map(Iova::shared);
-        let mut state = lock(&self.state);
-        state.in_progress += 1;
-        let merged = state
-            .invalidating
-            .map_or(event.range, |other| other.hull(event.range));
-        state.invalidating = Some(merged);
-        let zapped = state.zap(range);
-        state.counts.zapped += zapped.len() as u64;
-        for entry in &zapped {
-            self.observer.dropped(CacheId::Shadow, entry);
-        }
-        self.observer.invalidated(CacheId::Shadow, range);
-    }
-
-    fn invalidate_range_end(&self, _: &RangeEvent) {
-        let mut state = lock(&self.state);
-        state.sequence += 1;
-        state.in_progress = state.in_progress.saturating_sub(1);
-        if state.in_progress == 0 {
-            state.invalidating = None;
-        }
     }
 }
