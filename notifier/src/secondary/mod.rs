@@ -2,15 +2,21 @@
 //!
 //! * [`smmu`]: an SMMU that shares the primary page table and keeps what it cached, permissions
 //!   included, until it is told to drop it.
+//! * [`atc`]: a device's own TLB, which refills from the SMMU.
 //! * [`shadow`]: an MMU with page tables of its own, filled from the primary one on demand.
+//! * [`vtd`], [`amd`], [`ocxl`]: what other drivers make of a notification, without the hardware.
+//! * [`recorder`]: subscribers that write down what they are told.
 
+pub mod amd;
 pub mod atc;
 mod fault;
 mod observer;
+pub mod ocxl;
 pub mod recorder;
 pub mod shadow;
 pub mod smmu;
 mod span;
+pub mod vtd;
 
 pub use fault::{Fault, FaultKind};
 pub use observer::{CacheId, Cached, Denial, Observer};
