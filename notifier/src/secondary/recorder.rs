@@ -122,30 +122,26 @@ macro_rules! recorder {
             pub fn log(&self) -> &Log {
                 &self.0.log
             }
-
-            /// Writes down a `clear_flush_young`.
-            pub fn clear_flush_young(&self, range: AddrRange<Gva>) -> bool {
-                self.0.asked(Told::ClearFlushYoung(range))
-            }
-
-            /// Writes down a `clear_young`.
-            pub fn clear_young(&self, range: AddrRange<Gva>) -> bool {
-                self.0.asked(Told::ClearYoung(range))
-            }
-
-            /// Writes down a `test_young`.
-            pub fn test_young(&self, range: AddrRange<Gva>) -> bool {
-                self.0.asked(Told::TestYoung(range))
-            }
-
-            /// Writes down a `release`.
-            pub fn release(&self) {
-                self.0.log.add(Told::Release);
-            }
         }
 
         impl Subscriber for $name {
             type Family = $family;
+
+            fn release(&self) {
+                self.0.log.add(Told::Release);
+            }
+
+            fn clear_flush_young(&self, range: AddrRange<Gva>) -> bool {
+                self.0.asked(Told::ClearFlushYoung(range))
+            }
+
+            fn clear_young(&self, range: AddrRange<Gva>) -> bool {
+                self.0.asked(Told::ClearYoung(range))
+            }
+
+            fn test_young(&self, range: AddrRange<Gva>) -> bool {
+                self.0.asked(Told::TestYoung(range))
+            }
         }
     };
 }

@@ -11,7 +11,8 @@ use crate::contract::{
 };
 use crate::sync::lock;
 
-/// A subscriber whose notifications go wrong as planned. It is of the family of `S`.
+/// A subscriber whose notifications go wrong as planned. It is of the family of `S`. Release and the
+/// aging callbacks always arrive as they are.
 ///
 /// What is kept back is delivered by whatever thread brings the next notification, or flushes;
 /// never on drop.
@@ -111,6 +112,22 @@ impl<S: SecondaryTlbSubscriber> Deliver<S> for SharedPageTables {
 
 impl<S: Subscriber> Subscriber for Faulty<S> {
     type Family = S::Family;
+
+    fn release(&self) {
+        self.subscriber.release();
+    }
+
+    fn clear_flush_young(&self, range: AddrRange<Gva>) -> bool {
+        self.subscriber.clear_flush_young(range)
+    }
+
+    fn clear_young(&self, range: AddrRange<Gva>) -> bool {
+        self.subscriber.clear_young(range)
+    }
+
+    fn test_young(&self, range: AddrRange<Gva>) -> bool {
+        self.subscriber.test_young(range)
+    }
 }
 
 impl<S: RangeSubscriber> RangeSubscriber for Faulty<S> {

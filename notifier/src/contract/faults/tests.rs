@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::addr::{Access, AddrRange, Gva, PageSize, Permissions};
 use crate::contract::{
-    Event, OwnPageTables, RangeEvent, RangeSubscriber, SecondaryTlbSubscriber, Subscriber,
+    Blocking, Event, OwnPageTables, RangeEvent, RangeSubscriber, SecondaryTlbSubscriber, Subscriber,
 };
 use crate::oracle::{Verdict, ViolationKind};
 use crate::secondary::CacheId;
@@ -152,8 +152,11 @@ fn kinds_are_counted_apart() {
 }
 
 fn clear(range: AddrRange<Gva>) -> RangeEvent {
-    let event = Event::Clear;
-    RangeEvent { event, range }
+    RangeEvent {
+        event: Event::Clear,
+        range,
+        blocking: Blocking::Allowed,
+    }
 }
 
 // What each fault does to coherence. The first of each pair of assertions is that it happened.

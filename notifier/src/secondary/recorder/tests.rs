@@ -15,12 +15,12 @@ fn shared_log() -> (Arc<Log>, RangeRecorder, TlbRecorder) {
 #[test]
 fn recorders_of_both_families_share_one_order() {
     let (log, ranges, tlb) = shared_log();
-    let space = Arc::new(AddressSpace::new((), Arc::new(())));
-    let _ranges = space.subscribe_ranges(Arc::new(ranges));
-    let _tlb = space.subscribe_secondary_tlb(Arc::new(tlb));
+    let space = Arc::new(AddressSpace::new(()));
+    let _ranges = space.register_ranges(Arc::new(ranges)).unwrap();
+    let _tlb = space.register_secondary_tlb(Arc::new(tlb)).unwrap();
     let both = range(0).hull(range(1));
-    let window = space.invalidate_range(Event::Clear, both);
-    space.lock_page_table().invalidate_secondary_tlbs(range(1));
+    let mut window = space.mutate().into_window(Event::Clear, both);
+    window.lock_page_table().invalidate_secondary_tlbs(range(1));
     drop(window);
     let [
         Told::RangeStart(start),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::{CacheId, Cached, Denial, Fault, FaultKind, Observer};
 use crate::addr::{Access, AddrRange, Gpa, Gva, Iova};
+use crate::contract::might_sleep;
 use crate::paging::{Format, TableMemory, walk};
 use crate::sync::lock;
 use pages::Pages;
@@ -97,6 +98,7 @@ impl Shadow {
     /// `kvm_swap_active_memslots`): whether one counts depends on the slots, which must be the same
     /// at both. So it must not be called from a callback, or inside of an invalidation.
     pub fn set_slots(&self, slots: Vec<AddrRange<Gva>>) {
+        might_sleep();
         let state = lock(&self.state);
         let idle = self.idle.wait_while(state, |state| !state.gate.is_idle());
         let mut state = idle.unwrap_or_else(PoisonError::into_inner);

@@ -77,6 +77,22 @@ impl Shadow {
 
 impl Subscriber for Shadow {
     type Family = OwnPageTables;
+
+    fn release(&self) {
+        Shadow::release(self);
+    }
+
+    fn clear_flush_young(&self, range: AddrRange<Gva>) -> bool {
+        Shadow::clear_flush_young(self, range)
+    }
+
+    fn clear_young(&self, range: AddrRange<Gva>) -> bool {
+        Shadow::clear_young(self, range)
+    }
+
+    fn test_young(&self, range: AddrRange<Gva>) -> bool {
+        Shadow::test_young(self, range)
+    }
 }
 
 impl RangeSubscriber for Shadow {

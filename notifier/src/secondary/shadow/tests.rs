@@ -75,7 +75,7 @@ fn an_end_without_a_start_is_counted_and_harmless() {
     let space = TestSpace::new(&[RO]);
     space.shadow.end(range(0));
     assert_eq!(space.shadow.counts().unbalanced_ends, 1);
-    let window = space.space.invalidate_range(Event::Clear, range(0));
+    let window = space.space.mutate().into_window(Event::Clear, range(0));
     assert_eq!(
         kind(space.shadow_dma(0, Access::Read)),
         FaultKind::Invalidating
@@ -100,7 +100,7 @@ fn an_invalidation_outside_of_every_slot_refuses_nothing() {
     let space = TestSpace::new(&[RO, RO]);
     space.shadow.set_slots(vec![range(0)]);
     let both_sides = range(1).hull(range(4));
-    let window = space.space.invalidate_range(Event::Clear, both_sides);
+    let window = space.space.mutate().into_window(Event::Clear, both_sides);
     assert_eq!(space.shadow_dma(0, Access::Read), Ok(frame(0)));
     drop(window);
     assert_eq!(space.shadow.counts().unbalanced_ends, 0);
@@ -135,7 +135,7 @@ fn swap_slots(shadow: &Arc<Shadow>) -> std::sync::mpsc::Receiver<()> {
 #[test]
 fn slots_change_only_when_no_invalidation_is_active() {
     let space = TestSpace::new(&[RO, RO]);
-    let window = space.space.invalidate_range(Event::Clear, range(0));
+    let window = space.space.mutate().into_window(Event::Clear, range(0));
     let swapped = swap_slots(&space.shadow);
     let early = swapped.recv_timeout(Duration::from_millis(50));
     assert!(early.is_err(), "swapped inside of an invalidation");
@@ -149,7 +149,7 @@ fn slots_change_only_when_no_invalidation_is_active() {
 fn unregistering_inside_of_a_window_heals_the_count() {
     let mut space = TestSpace::bare(&[RO, RO]);
     space.follow_ranges(space.shadow.clone());
-    let window = space.space.invalidate_range(Event::Clear, range(0));
+    let window = space.space.mutate().into_window(Event::Clear, range(0));
     let shadow = space.shadow.clone();
     let swapped = swap_slots(&shadow);
     space.unfollow();

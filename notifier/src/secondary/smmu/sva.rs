@@ -39,6 +39,10 @@ impl Sva {
 
 impl Subscriber for Sva {
     type Family = SharedPageTables;
+
+    fn release(&self) {
+        Sva::release(self);
+    }
 }
 
 impl SecondaryTlbSubscriber for Sva {
