@@ -421,10 +421,16 @@ proptest! {
     }
 }
 
-#[test]
-fn about_one_in_so_many_is_hit() {
+/// Which of a thousand notifications are hit.
+fn hit(seed: u64) -> Vec<u64> {
     let tenth = When::OneIn(NonZeroU32::new(10).unwrap());
-    let plan = Plan::new(3).inject(Kind::SecondaryTlb, tenth, Fault::Drop);
+    let plan = Plan::new(seed).inject(Kind::SecondaryTlb, tenth, Fault::Drop);
     let (_, injected) = received(plan, &[range(0); 1000]);
-    assert!((50..200).contains(&injected.len()), "{}", injected.len());
+    injected.iter().map(|it| it.occurrence).collect()
+}
+
+#[test]
+fn about_one_in_so_many_is_hit_and_another_seed_hits_others() {
+    assert!((50..200).contains(&hit(3).len()), "{:?}", hit(3));
+    assert_ne!(hit(3), hit(4));
 }

@@ -84,6 +84,8 @@ fn a_grant_of_nothing_is_not_kept() {
         bench.dma(0, Access::Read).unwrap_err();
     }
     assert_eq!(bench.atc.counts().requests, 2);
+    bench.submit(&[atc_inv(), Command::Sync]);
+    assert_eq!(bench.atc.counts().invalidated_entries, 0);
     let absent = bench.dma(1, Access::Read).unwrap_err();
     assert_eq!(absent.kind, FaultKind::Translation);
 }

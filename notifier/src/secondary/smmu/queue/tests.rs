@@ -155,3 +155,29 @@ fn with_the_erratum_an_entry_nobody_races_for_goes_at_once() {
     smmu.sync();
     assert_eq!(smmu.counts().invalidated_entries, 1);
 }
+
+/// The TTL hint: hardware need not look at other levels, and this does not.
+#[test]
+fn a_range_command_for_the_last_level_leaves_larger_pages() {
+    let space = TestSpace::bare(&[RO]);
+    let block = crate::paging::Leaf {
+        size: PageSize::M2,
+        ..leaf(0, RO)
+    };
+    lock(&space.smmu.state)
+        .tlb
+        .insert(ASID, page(0), block, crate::contract::Step(1));
+    let range = |levels| {
+        Command::TlbiVa(TlbiVa {
+            asid: ASID,
+            address: page(0),
+            levels,
+            pages: RangeOperand::new(Granule::K4, 2, 0),
+        })
+    };
+    for (levels, dropped) in [(Levels::Leaf, 0), (Levels::All, 1)] {
+        space.smmu.submit(range(levels));
+        space.smmu.sync();
+        assert_eq!(space.smmu.counts().invalidated_entries, dropped);
+    }
+}
