@@ -75,11 +75,13 @@ impl Counted {
                 invalidations: 3,
                 invalidated_entries: 3,
                 redundant_invalidations: 0,
+                atc_invalidations: 0,
             },
             shadow: shadow::Counts {
                 // Three pages first read, one found upgraded.
                 filled: 4,
                 zapped: 2,
+                unbalanced_ends: 0,
             },
             zapped_needlessly: 0,
             dma: DmaCounts {
@@ -110,6 +112,7 @@ impl Counted {
             shadow: shadow::Counts {
                 filled: 4,
                 zapped: 3,
+                unbalanced_ends: 0,
             },
             zapped_needlessly: 1,
             ..best
@@ -131,6 +134,7 @@ impl Counted {
                 invalidations: 4,
                 invalidated_entries: 2,
                 redundant_invalidations: 2,
+                atc_invalidations: 0,
             },
             dma: DmaCounts {
                 writes: 2,
