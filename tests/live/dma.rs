@@ -241,8 +241,8 @@ fn a_page_whose_accessed_bit_is_clear_is_an_access_fault() {
 fn a_malformed_entry_is_an_address_fault() {
     on_every_tracker(|lab| {
         let ran = lab.run(|machine| {
-            let malformed = page::read_only(machine, 0) | 1 << 51;
-            let mut ops = vec![op::set_entry(page::slot(machine, 0), malformed, 8)];
+            let (slot, malformed) = page::malformed(machine);
+            let mut ops = vec![op::set_entry(slot, malformed, 8)];
             ops.extend(transfer::whole(0, transfer::read(page::address(0), 8)));
             ops
         });

@@ -190,11 +190,10 @@ fn a_table_that_becomes_a_large_page_is_all_its_pages_resized_or_remapped() {
 fn an_entry_with_reserved_bits_maps_nothing() {
     on_every_tracker(|lab| {
         let ran = lab.run(|machine| {
-            let slot = page::slot(machine, 0);
-            let entry = page::read_write(machine, 0);
+            let (slot, malformed) = page::malformed(machine);
             vec![
-                op::set_entry(slot, entry, 8),
-                op::set_entry(slot, entry | 1 << 51, 8),
+                op::set_entry(page::slot(machine, 0), page::read_write(machine, 0), 8),
+                op::set_entry(slot, malformed, 8),
                 op::invalidate(page::address(0)),
                 op::load(page::address(0), 8),
             ]

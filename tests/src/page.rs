@@ -67,6 +67,19 @@ pub fn read_write(machine: &Machine, number: u64) -> u64 {
     entry(machine, number, Permissions::READ_WRITE)
 }
 
+/// A large page over the whole window, with a bit set that is reserved in large pages whatever the
+/// processor's physical address width: where its entry stands, and the entry.
+///
+/// # Panics
+/// If the tables don't lead there.
+pub fn malformed(machine: &Machine) -> (u64, u64) {
+    const RESERVED: u64 = 1 << 13;
+
+    let large = leaf(0x40_0000, PageSize::M2, Permissions::READ_ONLY);
+    let slot = slot_at(machine, address(0), 1);
+    (slot, encode(machine, &large) | RESERVED)
+}
+
 /// Where the entry for `address` stands in the table at `level`, by a walk from the root.
 ///
 /// # Panics

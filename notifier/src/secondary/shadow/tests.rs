@@ -25,7 +25,7 @@ fn an_upgrade_that_nobody_tells_of_zaps_nothing_and_loses_nothing() {
     space.set(0, Some(leaf(0, RW)), Telling::SecondaryTlb);
     assert_eq!(space.shadow_dma(0, Access::Write), Ok(frame(0)));
     assert_eq!(space.shadow.counts().zapped, 0);
-    assert_eq!(space.space.notifications().range_start, 0);
+    assert_eq!(space.space.notifications().unwrap().range_start, 0);
 }
 
 /// Makes an invalidation begin and end while the shadow looks at the primary page table, the one
