@@ -153,6 +153,7 @@ impl<T: Singleton> Shared<T> {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 impl<T: Singleton> Shared<T> {
     pub(super) fn subscriber(&self) -> Arc<T> {
         Arc::clone(&self.subscriber)
