@@ -72,7 +72,9 @@ fn window(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
     });
     let mut mutation = space.mutate();
     group.bench_function(format!("start-and-end/{count}"), |bencher| {
-        bencher.iter(|| drop(mutation.start(Event::Clear, black_box(page()))));
+        bencher.iter(|| {
+            let _window = mutation.start(Event::Clear, black_box(page()));
+        });
     });
 }
 

@@ -198,15 +198,19 @@ impl<H: Holder> Window<H> {
     #[track_caller]
     #[inline]
     fn start(holder: H, event: Event, range: AddrRange<Gva>) -> Self {
+        context::might_sleep();
         let blocking = Blocking::Allowed;
         let event = RangeEvent {
             event,
             range,
             blocking,
         };
+        if !holder.mutation().is_followed {
+            return Self::unfollowed(holder, event);
+        }
         let mut window = Self::unfollowed(holder, event);
         // A blockable start is never refused: none of the callbacks can say so.
-        let _never = window.tell_start_if_followed();
+        let _never = window.tell_start();
         window
     }
 
@@ -219,8 +223,11 @@ impl<H: Holder> Window<H> {
             range,
             blocking,
         };
+        if !holder.mutation().is_followed {
+            return Ok(Self::unfollowed(holder, event));
+        }
         let mut window = Self::unfollowed(holder, event);
-        window.tell_start_if_followed()?;
+        window.tell_start()?;
         Ok(window)
     }
 
@@ -279,19 +286,6 @@ impl<H: Holder> Window<H> {
     /// What was announced.
     pub fn event(&self) -> &RangeEvent {
         &self.event
-    }
-
-    #[track_caller]
-    #[inline]
-    fn tell_start_if_followed(&mut self) -> Result<(), Again> {
-        if self.event.blocking == Blocking::Allowed {
-            context::might_sleep();
-        }
-        if self.holder.mutation().is_followed {
-            self.tell_start()
-        } else {
-            Ok(())
-        }
     }
 
     /// Whoever can't be told without sleeping stops it: the interval side stops at the first, the
