@@ -10,14 +10,18 @@
 //! | [`contract`] | the mmu-notifier contract: address space, page-table lock, subscribers |
 //! | [`secondary`] | subscribers: an SMMU that keeps what it cached, a KVM-like shadow MMU |
 //! | [`oracle`] | the history of entries, and the verdict |
+//! | [`scenario`] | the scenario language: text, tree, what is wrong with them |
+//! | [`explore`] | a scenario through every interleaving: verdicts and shortest traces |
 //!
 //! Nothing here knows KVM, spawns a thread or contains `unsafe`; any VMM can use it.
 #![forbid(unsafe_code)]
 
 pub mod addr;
 pub mod contract;
+pub mod explore;
 pub mod oracle;
 pub mod paging;
+pub mod scenario;
 pub mod secondary;
 
 mod sync;

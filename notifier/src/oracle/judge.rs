@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::chain::chain;
 use super::history::{Fact, History, Record};
 use super::map::LeafMap;
+use super::rule::{owed, trespass};
 use super::{
     Chain, Findings, Invalidation, JudgedFault, Judgement, Untracked, Violation, ViolationKind,
 };
@@ -229,13 +230,9 @@ impl State {
         {
             return;
         }
-        let kind = match self.current.get(address) {
-            None => ViolationKind::UseAfterUnmap,
-            Some(leaf) if leaf.translate(address) != entry.leaf.translate(address) => {
-                ViolationKind::UseAfterUnmap
-            }
-            Some(leaf) if !leaf.permissions.allow(access) => ViolationKind::StaleWritable,
-            Some(_) => return,
+        let current = self.current.get(address);
+        let Some(kind) = trespass(&entry.leaf, current.as_ref(), address, access) else {
+            return;
         };
         let seen = Seen::once(step, cache, iova, access);
         self.violation(kind, seen, Some(*entry));
@@ -300,11 +297,9 @@ impl State {
         })
     }
 
-    /// Whether the page table's permissions let the access through. Accessed bits are not asked:
-    /// where hardware sets them, nobody reports it.
+    /// Whether the page table's permissions let the access through.
     fn allows(&self, iova: Iova, access: Access) -> bool {
-        let current = self.current.get(iova.to_gva());
-        current.is_some_and(|leaf| leaf.permissions.allow(access))
+        owed(self.current.get(iova.to_gva()).as_ref(), access)
     }
 
     pub(super) fn gave_up(&mut self, cache: CacheId, fault: &Fault, faults: u64) {

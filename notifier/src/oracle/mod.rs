@@ -31,6 +31,7 @@ mod finding;
 mod history;
 mod judge;
 mod map;
+pub mod rule;
 mod watch;
 
 pub use finding::{

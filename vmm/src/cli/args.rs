@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use guest::abi::layout;
 
+use super::explore::Explore;
 use super::size;
 use crate::host;
 use crate::policy::UpgradePolicy;
@@ -37,7 +38,14 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = UpgradeNotify::SecondaryTlb)]
         upgrade_notify: UpgradeNotify,
     },
+    /// Explore scenarios through every interleaving; needs no KVM
+    #[command(after_help = EXPLORE_CODES)]
+    Explore(Explore),
 }
+
+const EXPLORE_CODES: &str = "Exit codes: 0 every condition that was asked holds, in every cell; 1 one \
+                             is violated, is a livelock or could not be decided; 2 bad usage or bad \
+                             input.";
 
 /// What every command takes.
 #[derive(Debug, clap::Args)]

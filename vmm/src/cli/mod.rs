@@ -9,6 +9,7 @@
 
 mod args;
 mod exit;
+mod explore;
 mod payload;
 mod run;
 mod size;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     let exit = match &args.command {
         None => run::all(&args.common),
         Some(Command::Run { upgrade_notify }) => run::one(&args.common, (*upgrade_notify).into()),
+        Some(Command::Explore(arguments)) => explore::explore(arguments, args.common.json),
     };
     exit.into()
 }

@@ -8,6 +8,7 @@ use notifier::oracle::Verdict;
 
 use super::args::Common;
 use super::exit::Exit;
+use super::explore;
 use super::payload;
 use crate::host::{self, KvmKind};
 use crate::live::flagship::Flagship;
@@ -82,6 +83,7 @@ pub(super) fn all(common: &Common) -> Exit {
     });
     let (host, runs) = match done {
         Ok(done) => done,
+        Err(error) if Exit::from(&error) == Exit::Host => return instead(common, &error),
         Err(error) => return not_run(common, &error),
     };
     let text = if common.json {
@@ -137,6 +139,13 @@ fn run(common: &Common, ready: &Ready, policy: UpgradePolicy) -> Result<Flagship
         log::trace!("{record}");
     }
     Ok(flagship)
+}
+
+/// On a host that can't run a guest, the scenario goes through the explorer, which needs none. The
+/// exit code still says that the host can't: what was asked for did not run.
+fn instead(common: &Common, error: &NotRun) -> Exit {
+    log::error!("this host can't run a guest: {error}");
+    explore::flagship(&error.to_string(), common.json)
 }
 
 /// The one line on standard error, and with `--json` a document too.

@@ -1,0 +1,156 @@
+//! What agents are compiled to: a short list of instructions over the packed state.
+
+use super::entries::Table;
+use super::layout::Field;
+use crate::scenario::Span;
+
+/// A value that is worked out from a state.
+#[derive(Clone, Debug)]
+pub(super) enum Ex {
+    Const(i64),
+    Get(Field),
+    /// One of several.
+    At(Vec<Field>, Box<Ex>),
+    /// Some bits of a value.
+    Part(Box<Ex>, u32, u64),
+    /// A value with some of its bits replaced: lowest bit, ones, new value.
+    With(Box<Ex>, Vec<(u32, u64, Ex)>),
+    Not(Box<Ex>),
+    Or(Box<Ex>, Box<Ex>),
+    And(Box<Ex>, Box<Ex>),
+    Equal(Box<Ex>, Box<Ex>),
+    Less(Box<Ex>, Box<Ex>),
+    Add(Box<Ex>, Box<Ex>),
+    Subtract(Box<Ex>, Box<Ex>),
+    If(Box<Ex>, Box<Ex>, Box<Ex>),
+    /// Looked up by one entry.
+    One(Table, Box<Ex>),
+    /// Looked up by two entries of so many bits.
+    Two(Table, u32, Box<Ex>, Box<Ex>),
+    /// Whether an agent is between two instructions.
+    AtBoundary(usize),
+    /// Whether an agent has nothing more to do.
+    Done(usize),
+}
+
+impl Ex {
+    /// The number, if it is the same in all states.
+    pub(super) fn constant(&self) -> Option<i64> {
+        match self {
+            Self::Const(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Calls `see` for each field that is read.
+    pub(super) fn reads(&self, see: &mut impl FnMut(Field)) {
+        match self {
+            Self::Const(_) | Self::AtBoundary(_) | Self::Done(_) => {}
+            Self::Get(field) => see(*field),
+            Self::At(fields, index) => {
+                fields.iter().for_each(|field| see(*field));
+                index.reads(see);
+            }
+            Self::Part(inner, ..) | Self::Not(inner) | Self::One(_, inner) => inner.reads(see),
+            Self::With(inner, parts) => {
+                inner.reads(see);
+                parts.iter().for_each(|(_, _, value)| value.reads(see));
+            }
+            Self::Or(one, other)
+            | Self::And(one, other)
+            | Self::Equal(one, other)
+            | Self::Less(one, other)
+            | Self::Add(one, other)
+            | Self::Subtract(one, other)
+            | Self::Two(_, _, one, other) => {
+                one.reads(see);
+                other.reads(see);
+            }
+            Self::If(one, two, three) => [one, two, three].into_iter().for_each(|part| part.reads(see)),
+        }
+    }
+}
+
+/// Where a value goes.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// One field, or all those of an array.
+    pub(super) fields: Vec<Field>,
+    pub(super) index: Option<Box<Ex>>,
+    /// Some bits of it: lowest bit, ones.
+    pub(super) part: Option<(u32, u64)>,
+    /// The greatest value that may be put there.
+    pub(super) most: u64,
+}
+
+/// One instruction.
+#[derive(Clone, Debug)]
+pub(super) enum Instr {
+    Assign(Target, Ex, Span),
+    /// Target, old, new, success.
+    Cmpxchg(Target, Ex, Ex, Ex, Target, Span),
+    /// The step can't be made where this is 0.
+    Await(Ex),
+    /// Goes on there where this is 0.
+    Unless(Ex, usize),
+    Jump(usize),
+    Choose(Vec<usize>),
+    /// Breaks a condition where this is not 0.
+    Forbid(usize, Ex),
+    Count(usize),
+    /// An interrupt is taken; always the first of a handler.
+    Enter,
+    End,
+}
+
+/// The instructions of an agent, a handler or an event.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Code {
+    pub(super) instrs: Vec<Instr>,
+    /// Whether others may do something before this instruction.
+    pub(super) starts: Vec<bool>,
+    /// Whether the processor is in the midst of an instruction of its own there.
+    pub(super) inside: Vec<bool>,
+    /// How a trace tells the step that begins here.
+    pub(super) words: Vec<String>,
+    /// For each instruction at which a step can begin, and for the end, its number in the packed
+    /// program counter.
+    pub(super) stop_of: Vec<Option<u32>>,
+    /// The way back.
+    pub(super) stops: Vec<usize>,
+    /// For each stop, what stays of the state's words: registers that nobody reads any more are
+    /// cleared, so that states that differ in nothing else are one.
+    pub(super) keep: Vec<Vec<u64>>,
+}
+
+impl Code {
+    pub(super) fn push(&mut self, instr: Instr, start: bool, words: &str) -> usize {
+        self.instrs.push(instr);
+        self.starts.push(start);
+        self.inside.push(false);
+        self.words.push(words.into());
+        self.instrs.len() - 1
+    }
+
+    /// Numbers the stops. All steps of an event are one, so it has none.
+    pub(super) fn number_stops(&mut self) {
+        self.stop_of = vec![None; self.instrs.len()];
+        for at in 0..self.instrs.len() {
+            if self.starts[at] || matches!(self.instrs[at], Instr::End) {
+                self.stop_of[at] = u32::try_from(self.stops.len()).ok();
+                self.stops.push(at);
+            }
+        }
+    }
+
+    /// The instructions that may come after this one.
+    pub(super) fn after(&self, at: usize) -> Vec<usize> {
+        match &self.instrs[at] {
+            Instr::Jump(to) => vec![*to],
+            Instr::Unless(_, to) => vec![at + 1, *to],
+            Instr::Choose(to) => to.clone(),
+            Instr::End => Vec::new(),
+            _ => vec![at + 1],
+        }
+    }
+}

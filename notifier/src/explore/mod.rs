@@ -1,0 +1,126 @@
+//! The explorer: a scenario on an abstract machine, through every interleaving.
+//!
+//! [`explore`] takes a checked scenario and a [`Cell`] of its matrix and decides every condition of
+//! the file, each with a shortest trace if it is broken. States are exact (no lossy hashing), the
+//! search is breadth-first on one thread, and the same input gives the same result.
+
+mod code;
+mod compile;
+mod entries;
+mod layout;
+mod live;
+mod machine;
+mod program;
+mod progress;
+mod report;
+mod scenarios;
+mod search;
+mod store;
+mod trace;
+
+use std::ops::ControlFlow;
+
+pub use progress::Most;
+pub use report::{Bounds, PropertyReport, Report, Table, Verdict};
+pub use scenarios::{NAMES, embedded};
+pub use trace::{Difference, Step, Trace};
+
+use crate::scenario::tree::Axis;
+use crate::scenario::{Checked, Diagnostic};
+
+/// One cell of a matrix: a value of each axis, `None` for an axis that the file does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// What the software does.
+    pub os: Option<String>,
+    /// What the hardware is.
+    pub hardware: Option<String>,
+}
+
+impl Cell {
+    /// All cells of a file's matrix, row by row.
+    pub fn all(checked: &Checked) -> Vec<Self> {
+        let axis = |axis| {
+            let names: Vec<_> = checked.symbols.of_axis(axis).map(|name| Some(name.to_owned())).collect();
+            if names.is_empty() { vec![None] } else { names }
+        };
+        let (rows, columns) = (axis(Axis::Os), axis(Axis::Hardware));
+        let row = |os: &Option<String>| {
+            let cell = |hardware: &Option<String>| Self { os: os.clone(), hardware: hardware.clone() };
+            columns.iter().map(cell).collect::<Vec<_>>()
+        };
+        rows.iter().flat_map(row).collect()
+    }
+}
+
+/// How far a search may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// States that are kept at most.
+    pub states: usize,
+    /// Bytes that they may take at most.
+    pub memory: usize,
+}
+
+impl Default for Limits {
+    /// 100 million states, 4 GiB.
+    fn default() -> Self {
+        Self { states: 100_000_000, memory: 4 << 30 }
+    }
+}
+
+/// Whether states that differ in nothing that matters are taken for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reductions {
+    /// Registers that nobody reads any more are cleared.
+    #[default]
+    On,
+    /// No state is taken for another: only for checking that the reductions change no verdict.
+    Off,
+}
+
+/// How far a search has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// States found.
+    pub states: usize,
+    /// Steps from the beginning.
+    pub depth: usize,
+}
+
+/// What a search was stopped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// So many states.
+    States(usize),
+    /// So many bytes.
+    Memory(usize),
+    /// Whoever watched it.
+    Interrupted,
+}
+
+/// Decides every condition of `checked` in one cell. `watch` is told from time to time how far it
+/// has come, and can stop it.
+///
+/// # Errors
+/// A variant that the file does not declare, a program or state that is too large, a value that does
+/// not fit where a step puts it; not yet [located](Diagnostic::locate).
+pub fn explore(
+    checked: &Checked,
+    cell: &Cell,
+    limits: &Limits,
+    reductions: Reductions,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, Diagnostic> {
+    let program = compile::compile(checked, cell, reductions)?;
+    let name = &checked.scenario.name.text;
+    match program.words {
+        1 => report::report::<1>(name, cell, &program, limits, watch),
+        2 => report::report::<2>(name, cell, &program, limits, watch),
+        3 => report::report::<3>(name, cell, &program, limits, watch),
+        _ => report::report::<4>(name, cell, &program, limits, watch),
+    }
+}
+
+#[cfg(test)]
+mod tests;

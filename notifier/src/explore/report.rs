@@ -1,0 +1,221 @@
+//! What came of exploring one cell.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use super::machine::{Machine, Misfit};
+use super::program::{Program, Wanted};
+use super::progress::Most;
+use super::search::Search;
+use super::trace::Trace;
+use super::{Bound, Cell, Limits, Progress};
+use crate::scenario::Diagnostic;
+use crate::scenario::tree::Demand;
+
+/// What the search says about a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds in all that can happen within the bounds.
+    Holds,
+    /// It does not.
+    Violated,
+    /// There is a state from which success can't be reached any more.
+    Livelock,
+    /// The search was stopped before that was known.
+    Undecided,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Holds => "holds",
+            Self::Violated => "violated",
+            Self::Livelock => "livelock",
+            Self::Undecided => "undecided",
+        })
+    }
+}
+
+/// One condition in one cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PropertyReport {
+    /// Its name.
+    pub property: String,
+    /// What it means.
+    pub about: String,
+    /// What the search says.
+    pub verdict: Verdict,
+    /// States that were known when that was decided.
+    pub states: usize,
+    /// A shortest way to where it is broken (or, for what is allowed, to where it is).
+    pub trace: Option<Trace>,
+    /// How often the counter of a progress condition can be counted: its name and that.
+    pub most: Option<(String, Most)>,
+}
+
+/// All values that some expressions have together in the states that were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// What it shows.
+    pub about: String,
+    /// The expressions.
+    pub columns: Vec<String>,
+    /// The values.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What the verdicts are limited to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The agents.
+    pub agents: Vec<String>,
+    /// Page frames, if the file has any.
+    pub frames: usize,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let agents = self.agents.len();
+        let plural = if agents == 1 { "" } else { "s" };
+        write!(f, "{agents} agent{plural} ({})", self.agents.join(", "))?;
+        if self.frames > 0 {
+            write!(f, ", {} page frames", self.frames)?;
+        }
+        f.write_str(", sequentially consistent memory")
+    }
+}
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The cell.
+    pub cell: Cell,
+    /// States found.
+    pub states: usize,
+    /// Steps between them.
+    pub steps: u64,
+    /// How many steps the farthest is away.
+    pub depth: usize,
+    /// Bits of a state.
+    pub bits: usize,
+    /// Bytes that the states took.
+    pub bytes: usize,
+    /// What the verdicts are limited to.
+    pub bounds: Bounds,
+    /// The conditions, in the order of the file.
+    pub properties: Vec<PropertyReport>,
+    /// The tables, in the order of the file.
+    pub tables: Vec<Table>,
+    /// The way to a state where somebody waits for ever for something that can't come.
+    pub stuck: Option<Trace>,
+    /// Whether there is a state in which all agents are done.
+    pub ends: bool,
+    /// Why the search was not carried to its end.
+    pub cut: Option<Bound>,
+}
+
+impl Report {
+    /// Whether every condition holds.
+    pub fn holds(&self) -> bool {
+        self.properties.iter().all(|property| property.verdict == Verdict::Holds)
+    }
+}
+
+/// Explores one cell.
+pub(super) fn report<const W: usize>(
+    scenario: &str,
+    cell: &Cell,
+    program: &Program,
+    limits: &Limits,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, Diagnostic> {
+    let machine = Machine::<W> { program };
+    let search = Search::run(&machine, limits, watch).map_err(misfit)?;
+    let stuck = search.stuck.map(|id| search.way_to(id)).transpose().map_err(misfit)?;
+    let properties = program.properties.iter().enumerate();
+    let properties: Result<_, _> =
+        properties.map(|(number, wanted)| property(&search, number, wanted)).collect();
+    Ok(Report {
+        scenario: scenario.into(),
+        cell: cell.clone(),
+        states: search.store.len(),
+        steps: search.steps,
+        depth: search.levels.len().saturating_sub(2),
+        bits: program.bits,
+        bytes: search.store.bytes(),
+        bounds: Bounds { agents: program.agents.clone(), frames: program.frames.len() },
+        properties: properties.map_err(misfit)?,
+        tables: tables(&search),
+        stuck: stuck.map(|way| search.tell(&way, None)),
+        ends: search.ended,
+        cut: search.cut,
+    })
+}
+
+fn property<const W: usize>(search: &Search<'_, W>, number: usize, wanted: &Wanted) -> Result<PropertyReport, Misfit> {
+    let mut report = PropertyReport {
+        property: wanted.name.clone(),
+        about: wanted.about.clone(),
+        verdict: Verdict::Undecided,
+        states: search.store.len(),
+        trace: None,
+        most: None,
+    };
+    if wanted.demand == Demand::Progress {
+        progress(search, wanted, &mut report)?;
+        return Ok(report);
+    }
+    let asked_for = wanted.demand == Demand::Allowed;
+    if let Some(found) = &search.found[number] {
+        let way = search.way_to_place(&found.place)?;
+        report.states = found.states;
+        report.trace = Some(search.tell(&way, None));
+        report.verdict = if asked_for { Verdict::Holds } else { Verdict::Violated };
+    } else if search.cut.is_none() {
+        report.verdict = if asked_for { Verdict::Violated } else { Verdict::Holds };
+    }
+    Ok(report)
+}
+
+fn progress<const W: usize>(search: &Search<'_, W>, wanted: &Wanted, report: &mut PropertyReport) -> Result<(), Misfit> {
+    let (Some(success), None) = (&wanted.condition, search.cut) else {
+        return Ok(());
+    };
+    report.verdict = Verdict::Holds;
+    if let Some(lost) = search.lost(success)?.first() {
+        let (way, again) = search.way_around(lost, wanted.counter)?;
+        report.verdict = Verdict::Livelock;
+        report.trace = Some(search.tell(&way, again));
+    }
+    if let Some(counter) = wanted.counter {
+        let name = search.machine.program.counters[counter].clone();
+        report.most = Some((name, search.most(counter)?));
+    }
+    Ok(())
+}
+
+fn tables<const W: usize>(search: &Search<'_, W>) -> Vec<Table> {
+    let program = search.machine.program;
+    let tables = program.tables.iter().zip(&search.rows);
+    let table = tables.map(|(table, rows)| {
+        let show = |(value, (_, _, kind)): (&i64, &(_, _, _))| program.show(*kind, 0, value.cast_unsigned());
+        let row = |row: &Vec<i64>| row.iter().zip(&table.columns).map(show).collect();
+        Table {
+            name: table.name.clone(),
+            about: table.about.clone(),
+            columns: table.columns.iter().map(|(text, ..)| text.clone()).collect(),
+            rows: rows.iter().map(row).collect(),
+        }
+    });
+    table.collect()
+}
+
+fn misfit(misfit: Misfit) -> Diagnostic {
+    let Misfit { span, value, most } = misfit;
+    let message = format!("a step puts {value} here, and only 0..{most} fits");
+    Diagnostic::new(span, message)
+}

@@ -1,0 +1,205 @@
+//! JSON: one document for what was asked.
+
+use notifier::explore::{Bound, Most, PropertyReport, Report, Table, Trace};
+use serde::Serialize;
+
+use super::Explored;
+
+#[derive(Serialize)]
+struct Matrix<'a> {
+    scenario: &'a str,
+    cells: Vec<CellDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct CellDocument<'a> {
+    os: Option<&'a str>,
+    hardware: Option<&'a str>,
+    property: &'a str,
+    verdict: String,
+    states: usize,
+    trace_length: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Flagship<'a> {
+    not_live: &'a str,
+    #[serde(flatten)]
+    matrix: Option<Matrix<'a>>,
+}
+
+#[derive(Serialize)]
+struct ScenarioDocument<'a> {
+    scenario: &'a str,
+    cells: Vec<ReportDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReportDocument<'a> {
+    os: Option<&'a str>,
+    hardware: Option<&'a str>,
+    bounds: String,
+    states: usize,
+    steps: u64,
+    depth: usize,
+    bits: usize,
+    bytes: usize,
+    /// Why the search was not carried to its end: `states`, `memory`, `interrupted` or null.
+    cut: Option<&'static str>,
+    can_wait_for_ever: bool,
+    properties: Vec<PropertyDocument<'a>>,
+    tables: Vec<TableDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct PropertyDocument<'a> {
+    property: &'a str,
+    verdict: String,
+    states: usize,
+    trace_length: Option<usize>,
+    trace: Option<TraceDocument<'a>>,
+    counted: Option<CountedDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct CountedDocument<'a> {
+    counter: &'a str,
+    /// Null if there is no bound.
+    at_most: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct TraceDocument<'a> {
+    initial: Vec<(&'a str, &'a str)>,
+    steps: Vec<StepDocument<'a>>,
+    /// The number of the step, from 0, from which on the same repeats for ever.
+    repeats_from: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct StepDocument<'a> {
+    agent: &'a str,
+    does: &'a str,
+    changes: Vec<ChangeDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct ChangeDocument<'a> {
+    name: &'a str,
+    before: &'a str,
+    after: &'a str,
+}
+
+#[derive(Serialize)]
+struct TableDocument<'a> {
+    name: &'a str,
+    columns: &'a [String],
+    rows: &'a [Vec<String>],
+}
+
+pub(super) fn matrix(explored: &[Explored]) -> String {
+    one_or_all(explored.iter().map(matrix_of).collect())
+}
+
+pub(super) fn flagship(why: &str, explored: &[Explored]) -> String {
+    let matrix = explored.first().map(matrix_of);
+    text(&Flagship { not_live: why, matrix })
+}
+
+pub(super) fn cells(explored: &[Explored]) -> String {
+    let scenarios = explored.iter().map(|one| ScenarioDocument {
+        scenario: &one.checked.scenario.name.text,
+        cells: one.reports.iter().map(report).collect(),
+    });
+    one_or_all(scenarios.collect())
+}
+
+/// A document for one scenario, a list of them for several.
+fn one_or_all<T: Serialize>(documents: Vec<T>) -> String {
+    match &documents[..] {
+        [one] => text(one),
+        all => text(&all),
+    }
+}
+
+fn text(document: &impl Serialize) -> String {
+    // Strings, numbers and lists of them: there is nothing in it that JSON can't say.
+    serde_json::to_string_pretty(document).unwrap_or_default()
+}
+
+fn matrix_of(explored: &Explored) -> Matrix<'_> {
+    let cells = explored.reports.iter().flat_map(|report| {
+        report.properties.iter().map(|property| CellDocument {
+            os: report.cell.os.as_deref(),
+            hardware: report.cell.hardware.as_deref(),
+            property: &property.property,
+            verdict: property.verdict.to_string(),
+            states: property.states,
+            trace_length: length(property),
+        })
+    });
+    Matrix { scenario: &explored.checked.scenario.name.text, cells: cells.collect() }
+}
+
+fn length(property: &PropertyReport) -> Option<usize> {
+    property.trace.as_ref().map(|trace| trace.steps.len())
+}
+
+fn report(report: &Report) -> ReportDocument<'_> {
+    ReportDocument {
+        os: report.cell.os.as_deref(),
+        hardware: report.cell.hardware.as_deref(),
+        bounds: report.bounds.to_string(),
+        states: report.states,
+        steps: report.steps,
+        depth: report.depth,
+        bits: report.bits,
+        bytes: report.bytes,
+        cut: report.cut.map(|bound| match bound {
+            Bound::States(_) => "states",
+            Bound::Memory(_) => "memory",
+            Bound::Interrupted => "interrupted",
+        }),
+        can_wait_for_ever: report.stuck.is_some(),
+        properties: report.properties.iter().map(property).collect(),
+        tables: report.tables.iter().map(table).collect(),
+    }
+}
+
+fn property(property: &PropertyReport) -> PropertyDocument<'_> {
+    PropertyDocument {
+        property: &property.property,
+        verdict: property.verdict.to_string(),
+        states: property.states,
+        trace_length: length(property),
+        trace: property.trace.as_ref().map(trace),
+        counted: property.most.as_ref().map(|(counter, most)| CountedDocument {
+            counter,
+            at_most: match most {
+                Most::Times(times) => Some(*times),
+                Most::Unbounded => None,
+            },
+        }),
+    }
+}
+
+fn trace(trace: &Trace) -> TraceDocument<'_> {
+    let steps = trace.steps.iter().map(|step| StepDocument {
+        agent: &step.agent,
+        does: &step.words,
+        changes: step
+            .changes
+            .iter()
+            .map(|change| ChangeDocument { name: &change.name, before: &change.before, after: &change.after })
+            .collect(),
+    });
+    TraceDocument {
+        initial: trace.initial.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        steps: steps.collect(),
+        repeats_from: trace.again,
+    }
+}
+
+fn table(table: &Table) -> TableDocument<'_> {
+    TableDocument { name: &table.name, columns: &table.columns, rows: &table.rows }
+}
