@@ -1,8 +1,31 @@
 //! The scenarios that come with the explorer.
 
 /// Name and text of each.
-const ALL: [(&str, &str); 1] = [
-    ("upgrade", include_str!("../../../tests/scenarios/upgrade.litmus")),
+const ALL: [(&str, &str); 6] = [
+    (
+        "write-protect",
+        include_str!("../../../tests/scenarios/write-protect.litmus"),
+    ),
+    (
+        "cow-states",
+        include_str!("../../../tests/scenarios/cow-states.litmus"),
+    ),
+    (
+        "uffd-wp",
+        include_str!("../../../tests/scenarios/uffd-wp.litmus"),
+    ),
+    (
+        "async-flush",
+        include_str!("../../../tests/scenarios/async-flush.litmus"),
+    ),
+    (
+        "upgrade",
+        include_str!("../../../tests/scenarios/upgrade.litmus"),
+    ),
+    (
+        "downgrade",
+        include_str!("../../../tests/scenarios/downgrade.litmus"),
+    ),
 ];
 
 /// Their names, in the order in which the discussions took place.

@@ -71,7 +71,7 @@ impl Parser {
     }
 
     fn variant(&mut self, axis: Axis) -> Parsed<Item> {
-        let (name, about) = (self.name()?, self.about());
+        let (name, about) = (self.variant_name()?, self.about());
         let knobs = match self.take_sign(":") {
             true => self.list(Self::name)?,
             false => Vec::new(),

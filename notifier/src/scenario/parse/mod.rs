@@ -138,6 +138,17 @@ impl Parser {
         Ok(Name { text, span })
     }
 
+    /// The name of a variant, which may be any word: it stands where nothing else can.
+    fn variant_name(&mut self) -> Parsed<Name> {
+        let span = self.span();
+        let Token::Word(text) = self.peek() else {
+            return Err(self.expected("a name"));
+        };
+        let text = text.clone();
+        self.advance();
+        Ok(Name { text, span })
+    }
+
     fn number(&mut self) -> Parsed<u32> {
         let Token::Number(number) = *self.peek() else {
             return Err(self.expected("a number"));

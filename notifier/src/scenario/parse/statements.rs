@@ -212,9 +212,9 @@ impl Parser {
     }
 
     fn alternatives(&mut self) -> Parsed<Vec<Name>> {
-        let mut names = vec![self.name()?];
+        let mut names = vec![self.variant_name()?];
         while self.take_sign("|") {
-            names.push(self.name()?);
+            names.push(self.variant_name()?);
         }
         Ok(names)
     }
