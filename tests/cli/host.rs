@@ -7,19 +7,43 @@ use std::process::Command;
 
 use tests::host::say;
 
-use crate::runner::{file, program, stalemate};
+use crate::runner::{Ended, file, program, stalemate};
+
+/// Without a command, the flagship goes through the explorer where nothing can run live, and the
+/// first line says why.
+fn verify_explored_instead(ended: &Ended, words: &[&str]) {
+    ended.verify_code(3);
+    let first = ended.stdout.lines().next().unwrap_or_default();
+    assert!(first.starts_with("nothing ran live: "), "{ended:#?}");
+    for word in words {
+        assert!(first.contains(word), "no {word:?} in {first:?}");
+    }
+    let rows: Vec<_> = ended
+        .stdout
+        .lines()
+        .filter(|line| line.contains("spurious-faults"))
+        .collect();
+    assert_eq!(rows.len(), 21, "{ended:#?}");
+    assert!(
+        rows[0].contains("none") && rows[0].contains("livelock"),
+        "{ended:#?}"
+    );
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
+}
 
 #[test]
 fn a_device_that_is_not_there_is_told_with_what_to_do() {
     let words = ["/dev/no-such-kvm", "enable virtualization"];
-    stalemate(["--kvm", "/dev/no-such-kvm"]).verify_refused(3, &words);
+    verify_explored_instead(&stalemate(["--kvm", "/dev/no-such-kvm"]), &words);
     stalemate(["run", "--kvm", "/dev/no-such-kvm"]).verify_refused(3, &words);
 }
 
 #[test]
 fn a_device_that_is_not_kvm_is_told() {
     for device in ["/dev/null", "/dev/zero"] {
-        stalemate(["--kvm", device]).verify_refused(3, &[device, "can't be used as KVM"]);
+        let words = [device, "can't be used as KVM"];
+        verify_explored_instead(&stalemate(["--kvm", device]), &words);
+        stalemate(["run", "--kvm", device]).verify_refused(3, &words);
     }
 }
 
@@ -27,10 +51,10 @@ fn a_device_that_is_not_kvm_is_told() {
 fn a_path_that_is_no_device_is_told() {
     let file = file(b"not KVM");
     let path = file.path().to_str().unwrap();
-    stalemate(["--kvm", path]).verify_refused(3, &[path]);
+    verify_explored_instead(&stalemate(["--kvm", path]), &[path]);
     let below = format!("{path}/kvm");
-    stalemate(["--kvm", &below]).verify_refused(3, &[&below]);
-    stalemate(["--kvm", "/"]).verify_refused(3, &["can't be used as KVM"]);
+    stalemate(["run", "--kvm", &below]).verify_refused(3, &[&below]);
+    stalemate(["run", "--kvm", "/"]).verify_refused(3, &["can't be used as KVM"]);
 }
 
 /// A device that nobody may open, seen by nobody in particular. Needs to begin as root, as the

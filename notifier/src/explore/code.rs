@@ -66,7 +66,9 @@ impl Ex {
                 one.reads(see);
                 other.reads(see);
             }
-            Self::If(one, two, three) => [one, two, three].into_iter().for_each(|part| part.reads(see)),
+            Self::If(one, two, three) => [one, two, three]
+                .into_iter()
+                .for_each(|part| part.reads(see)),
         }
     }
 }

@@ -61,14 +61,23 @@ impl EntryFormat {
 
     /// All ones in the bits of a field of this greatest value.
     pub(super) fn ones(most: u64) -> u64 {
-        most.checked_next_power_of_two()
-            .map_or(u64::MAX, |power| if power == most { 2 * power - 1 } else { power - 1 })
+        most.checked_next_power_of_two().map_or(u64::MAX, |power| {
+            if power == most {
+                2 * power - 1
+            } else {
+                power - 1
+            }
+        })
     }
 
     /// What a TLB keeps of an entry: presence, frame, W and D.
     pub(super) fn cached(&self) -> u64 {
-        let kept = self.fields.iter().filter(|(name, ..)| ["P", "F", "W", "D"].contains(name));
-        kept.map(|(_, shift, most)| Self::ones(*most) << shift).sum()
+        let kept = self
+            .fields
+            .iter()
+            .filter(|(name, ..)| ["P", "F", "W", "D"].contains(name));
+        kept.map(|(_, shift, most)| Self::ones(*most) << shift)
+            .sum()
     }
 
     fn value(&self, raw: u64, name: &str) -> Option<u64> {
@@ -87,7 +96,11 @@ impl EntryFormat {
         self.is_set(raw, "P").then(|| Leaf {
             output: Gpa::new(self.value(raw, "F").unwrap_or(0) * PageSize::K4.bytes()),
             size: PageSize::K4,
-            permissions: if writable { Permissions::READ_WRITE } else { Permissions::READ_ONLY },
+            permissions: if writable {
+                Permissions::READ_WRITE
+            } else {
+                Permissions::READ_ONLY
+            },
             accessed: self.is_set(raw, "A"),
             dirty: self.is_set(raw, "D"),
             global: false,
@@ -101,8 +114,12 @@ impl EntryFormat {
         let leaf = |raw| self.leaf(raw);
         let pair = |index: u64| (leaf(index >> self.bits), leaf(index & self.most()));
         match builtin {
-            Builtin::MayRead => fill(self.bits, |raw| rule::owed(leaf(raw).as_ref(), Access::Read)),
-            Builtin::MayWrite => fill(self.bits, |raw| rule::owed(leaf(raw).as_ref(), Access::Write)),
+            Builtin::MayRead => fill(self.bits, |raw| {
+                rule::owed(leaf(raw).as_ref(), Access::Read)
+            }),
+            Builtin::MayWrite => fill(self.bits, |raw| {
+                rule::owed(leaf(raw).as_ref(), Access::Write)
+            }),
             Builtin::StaleRead => fill(2 * self.bits, |index| stale(pair(index), Access::Read)),
             Builtin::StaleWrite => fill(2 * self.bits, |index| stale(pair(index), Access::Write)),
             Builtin::OwedWrite => fill(2 * self.bits, |index| owed(pair(index))),
@@ -123,7 +140,9 @@ impl EntryFormat {
         }
         let show = |(name, shift, most): &(&str, u32, u64)| {
             let value = raw >> shift & Self::ones(*most);
-            let frame = usize::try_from(value).ok().and_then(|value| frames.get(value));
+            let frame = usize::try_from(value)
+                .ok()
+                .and_then(|value| frames.get(value));
             match (*name, frame) {
                 ("F", Some(frame)) => format!("F={frame}"),
                 _ => format!("{name}{value}"),
@@ -165,7 +184,8 @@ mod tests {
     use crate::scenario;
 
     fn format() -> EntryFormat {
-        let text = "scenario x; frames a, b, c; entry { P, F, W, D }; shared e: entry; always n: 1;";
+        let text =
+            "scenario x; frames a, b, c; entry { P, F, W, D }; shared e: entry; always n: 1;";
         let checked = scenario::check(scenario::parse(text).unwrap()).unwrap();
         EntryFormat::new(&checked.symbols).unwrap()
     }
@@ -193,13 +213,19 @@ mod tests {
         let upgrades = format.table(Builtin::Upgrades);
         assert!(says(&upgrades, pair(read_only, writable)));
         assert!(!says(&upgrades, pair(writable, read_only)));
-        assert!(says(&format.table(Builtin::Revokes), pair(writable, read_only)));
+        assert!(says(
+            &format.table(Builtin::Revokes),
+            pair(writable, read_only)
+        ));
     }
 
     #[test]
     fn a_tlb_keeps_no_software_bits_and_values_are_shown_by_name() {
         let format = format();
         assert_eq!(format.cached(), 0b11111);
-        assert_eq!(format.show(0b01011, &["a".into(), "b".into()]), "P1 F=b W1 D0");
+        assert_eq!(
+            format.show(0b01011, &["a".into(), "b".into()]),
+            "P1 F=b W1 D0"
+        );
     }
 }

@@ -45,7 +45,11 @@ impl Layout {
         };
         let shift = self.used[word];
         self.used[word] += bits;
-        let mask = if bits == 0 { 0 } else { u64::MAX >> (64 - bits) };
+        let mask = if bits == 0 {
+            0
+        } else {
+            u64::MAX >> (64 - bits)
+        };
         // A field without bits may be asked for behind the last bit.
         let shift = shift.min(63);
         let word = u8::try_from(word).ok()?;
@@ -83,7 +87,11 @@ mod tests {
             let mut state = [0; 2];
             field.set(&mut state, most);
             for (other, its_most) in fields.iter().zip(most_of(&most_list())) {
-                let expected = if field == other { most.min(its_most) } else { 0 };
+                let expected = if field == other {
+                    most.min(its_most)
+                } else {
+                    0
+                };
                 assert_eq!(other.get(&state), expected);
             }
             field.set(&mut state, 0);

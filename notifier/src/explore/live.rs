@@ -14,7 +14,9 @@ pub(super) fn clear_dead(code: &mut Code, registers: &[Field], reduce: bool) {
     for instr in &code.instrs {
         let (mut read, mut written) = (0_u64, 0_u64);
         let mut see = |field| read |= bit(field).map_or(0, |bit| 1 << bit);
-        touched(instr, &mut see, &mut |field| written |= bit(field).map_or(0, |bit| 1 << bit));
+        touched(instr, &mut see, &mut |field| {
+            written |= bit(field).map_or(0, |bit| 1 << bit)
+        });
         reads.push(read);
         writes.push(written);
     }
@@ -23,7 +25,11 @@ pub(super) fn clear_dead(code: &mut Code, registers: &[Field], reduce: bool) {
     while changed {
         changed = false;
         for at in (0..code.instrs.len()).rev() {
-            let after = code.after(at).into_iter().map(|next| live[next]).fold(0, |all, one| all | one);
+            let after = code
+                .after(at)
+                .into_iter()
+                .map(|next| live[next])
+                .fold(0, |all, one| all | one);
             let now = reads[at] | after & !writes[at];
             changed |= now != live[at];
             live[at] = now;
@@ -31,7 +37,10 @@ pub(super) fn clear_dead(code: &mut Code, registers: &[Field], reduce: bool) {
     }
     let keep = |stop: &usize| {
         let mut dead = [0; MAX_WORDS];
-        let gone = registers.iter().enumerate().filter(|(bit, _)| live[*stop] >> bit & 1 == 0);
+        let gone = registers
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| live[*stop] >> bit & 1 == 0);
         if reduce {
             gone.for_each(|(_, field)| field.set(&mut dead, u64::MAX));
         }
@@ -47,12 +56,16 @@ fn touched(instr: &Instr, read: &mut impl FnMut(Field), written: &mut impl FnMut
             reached(target, read, written);
         }
         Instr::Cmpxchg(place, old, new, now, success, _) => {
-            [old, new, now].into_iter().for_each(|value: &Ex| value.reads(read));
+            [old, new, now]
+                .into_iter()
+                .for_each(|value: &Ex| value.reads(read));
             // It may be left as it is.
             place.fields.iter().for_each(|field| read(*field));
             reached(success, read, written);
         }
-        Instr::Await(value) | Instr::Unless(value, _) | Instr::Forbid(_, value) => value.reads(read),
+        Instr::Await(value) | Instr::Unless(value, _) | Instr::Forbid(_, value) => {
+            value.reads(read)
+        }
         Instr::Jump(_) | Instr::Choose(_) | Instr::Count(_) | Instr::Enter | Instr::End => {}
     }
 }

@@ -61,13 +61,23 @@ impl<const W: usize> Machine<'_, W> {
         }
         let mut begun = Vec::new();
         let code = &self.program.initial;
-        let mut run = Run { code, pc: None, actor: 0, out: &mut begun };
+        let mut run = Run {
+            code,
+            pc: None,
+            actor: 0,
+            out: &mut begun,
+        };
         self.run(&mut run, state, 0, Effects::default())?;
         for (actor, context) in self.program.contexts.iter().enumerate() {
             let code = &context.code;
             let mut next = Vec::new();
             for edge in begun {
-                let mut run = Run { code, pc: Some(context.pc), actor, out: &mut next };
+                let mut run = Run {
+                    code,
+                    pc: Some(context.pc),
+                    actor,
+                    out: &mut next,
+                };
                 match code.stop_of.first().copied().flatten() {
                     Some(_) => self.stop(&mut run, edge.state, 0, edge.effects),
                     None => self.run(&mut run, edge.state, 0, edge.effects)?,
@@ -79,7 +89,11 @@ impl<const W: usize> Machine<'_, W> {
     }
 
     /// All steps that may be made in `state`, in an order that depends on nothing else.
-    pub(super) fn successors(&self, state: &State<W>, out: &mut Vec<Edge<W>>) -> Result<(), Misfit> {
+    pub(super) fn successors(
+        &self,
+        state: &State<W>,
+        out: &mut Vec<Edge<W>>,
+    ) -> Result<(), Misfit> {
         for (actor, context) in self.program.contexts.iter().enumerate() {
             let at = context.pc.get(state);
             if !self.may_step(actor, at, state) {
@@ -89,16 +103,29 @@ impl<const W: usize> Machine<'_, W> {
             let Some(first) = usize::try_from(at).ok().and_then(|at| code.stops.get(at)) else {
                 continue;
             };
-            let mut run = Run { code, pc: Some(context.pc), actor, out };
+            let mut run = Run {
+                code,
+                pc: Some(context.pc),
+                actor,
+                out,
+            };
             self.run(&mut run, *state, *first, Effects::default())?;
         }
         for (number, event) in self.program.events.iter().enumerate() {
             if self.eval(&event.condition, state) != 0 {
                 let (actor, before) = (self.program.contexts.len() + number, out.len());
-                let mut run = Run { code: &event.code, pc: None, actor, out };
+                let mut run = Run {
+                    code: &event.code,
+                    pc: None,
+                    actor,
+                    out,
+                };
                 self.run(&mut run, *state, 0, Effects::default())?;
                 for edge in &mut out[before..] {
-                    event.scratch.iter().for_each(|field| field.set(&mut edge.state, 0));
+                    event
+                        .scratch
+                        .iter()
+                        .for_each(|field| field.set(&mut edge.state, 0));
                 }
             }
         }
@@ -111,14 +138,21 @@ impl<const W: usize> Machine<'_, W> {
 
     fn may_step(&self, actor: Actor, at: u64, state: &State<W>) -> bool {
         let context = &self.program.contexts[actor];
-        if !context.above.iter().all(|above| self.is_idle(*above, state)) {
+        if !context
+            .above
+            .iter()
+            .all(|above| self.is_idle(*above, state))
+        {
             return false;
         }
         match &context.condition {
             None => true,
             Some(_) if at != 0 => true,
             Some(condition) => {
-                context.below.iter().all(|below| self.between(*below, state))
+                context
+                    .below
+                    .iter()
+                    .all(|below| self.between(*below, state))
                     && self.eval(condition, state) != 0
             }
         }
@@ -128,12 +162,18 @@ impl<const W: usize> Machine<'_, W> {
     fn between(&self, context: usize, state: &State<W>) -> bool {
         let context = &self.program.contexts[context];
         let at = usize::try_from(context.pc.get(state)).unwrap_or(0);
-        context.code.stops.get(at).is_none_or(|stop| !context.code.inside[*stop])
+        context
+            .code
+            .stops
+            .get(at)
+            .is_none_or(|stop| !context.code.inside[*stop])
     }
 
     fn of_agent(&self, agent: usize) -> impl Iterator<Item = usize> {
         let contexts = self.program.contexts.iter().enumerate();
-        contexts.filter(move |(_, context)| context.agent == agent).map(|(at, _)| at)
+        contexts
+            .filter(move |(_, context)| context.agent == agent)
+            .map(|(at, _)| at)
     }
 
     fn is_over(&self, context: usize, state: &State<W>) -> bool {
@@ -165,7 +205,13 @@ impl<const W: usize> Machine<'_, W> {
         }
     }
 
-    fn run(&self, run: &mut Run<'_, W>, mut state: State<W>, mut at: usize, mut effects: Effects) -> Result<(), Misfit> {
+    fn run(
+        &self,
+        run: &mut Run<'_, W>,
+        mut state: State<W>,
+        mut at: usize,
+        mut effects: Effects,
+    ) -> Result<(), Misfit> {
         loop {
             let mut next = at + 1;
             match &run.code.instrs[at] {
@@ -205,7 +251,13 @@ impl<const W: usize> Machine<'_, W> {
         }
     }
 
-    fn go_on(&self, run: &mut Run<'_, W>, state: State<W>, at: usize, effects: Effects) -> Result<(), Misfit> {
+    fn go_on(
+        &self,
+        run: &mut Run<'_, W>,
+        state: State<W>,
+        at: usize,
+        effects: Effects,
+    ) -> Result<(), Misfit> {
         if self.stops(run, at) {
             self.stop(run, state, at, effects);
             return Ok(());
@@ -222,20 +274,46 @@ impl<const W: usize> Machine<'_, W> {
     fn stop(&self, run: &mut Run<'_, W>, mut state: State<W>, at: usize, effects: Effects) {
         if let (Some(pc), Some(stop)) = (run.pc, run.code.stop_of.get(at).copied().flatten()) {
             let keep = &run.code.keep[stop as usize];
-            state.iter_mut().zip(keep).for_each(|(word, keep)| *word &= keep);
+            state
+                .iter_mut()
+                .zip(keep)
+                .for_each(|(word, keep)| *word &= keep);
             let handler = self.program.contexts[run.actor].condition.is_some();
             let ended = handler && matches!(run.code.instrs[at], Instr::End);
             pc.set(&mut state, if ended { 0 } else { stop.into() });
         }
-        run.out.push(Edge { state, actor: run.actor, effects });
+        run.out.push(Edge {
+            state,
+            actor: run.actor,
+            effects,
+        });
     }
 
-    fn put(&self, target: &Target, value: i64, span: Span, state: &mut State<W>) -> Result<(), Misfit> {
-        let Some(value) = u64::try_from(value).ok().filter(|value| *value <= target.most) else {
-            return Err(Misfit { span, value, most: target.most });
+    fn put(
+        &self,
+        target: &Target,
+        value: i64,
+        span: Span,
+        state: &mut State<W>,
+    ) -> Result<(), Misfit> {
+        let Some(value) = u64::try_from(value)
+            .ok()
+            .filter(|value| *value <= target.most)
+        else {
+            return Err(Misfit {
+                span,
+                value,
+                most: target.most,
+            });
         };
-        let index = target.index.as_ref().map_or(0, |index| self.eval(index, state));
-        let Some(field) = usize::try_from(index).ok().and_then(|index| target.fields.get(index)) else {
+        let index = target
+            .index
+            .as_ref()
+            .map_or(0, |index| self.eval(index, state));
+        let Some(field) = usize::try_from(index)
+            .ok()
+            .and_then(|index| target.fields.get(index))
+        else {
             return Ok(());
         };
         let value = match target.part {
@@ -277,18 +355,25 @@ impl<const W: usize> Machine<'_, W> {
                 self.eval(if truth(condition) { then } else { otherwise }, state)
             }
             Ex::One(table, one) => look_up(table, self.eval(one, state)),
-            Ex::Two(table, bits, one, other) => {
-                look_up(table, self.eval(one, state) << bits | self.eval(other, state))
-            }
-            Ex::AtBoundary(agent) => {
-                i64::from(self.of_agent(*agent).all(|context| self.between(context, state)))
-            }
-            Ex::Done(agent) => i64::from(self.of_agent(*agent).all(|context| self.is_over(context, state))),
+            Ex::Two(table, bits, one, other) => look_up(
+                table,
+                self.eval(one, state) << bits | self.eval(other, state),
+            ),
+            Ex::AtBoundary(agent) => i64::from(
+                self.of_agent(*agent)
+                    .all(|context| self.between(context, state)),
+            ),
+            Ex::Done(agent) => i64::from(
+                self.of_agent(*agent)
+                    .all(|context| self.is_over(context, state)),
+            ),
         }
     }
 }
 
 fn look_up(table: &[u64], index: i64) -> i64 {
-    let word = usize::try_from(index / 64).ok().and_then(|word| table.get(word));
+    let word = usize::try_from(index / 64)
+        .ok()
+        .and_then(|word| table.get(word));
     word.map_or(0, |word| (word >> (index % 64) & 1).cast_signed())
 }

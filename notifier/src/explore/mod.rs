@@ -41,12 +41,19 @@ impl Cell {
     /// All cells of a file's matrix, row by row.
     pub fn all(checked: &Checked) -> Vec<Self> {
         let axis = |axis| {
-            let names: Vec<_> = checked.symbols.of_axis(axis).map(|name| Some(name.to_owned())).collect();
+            let names: Vec<_> = checked
+                .symbols
+                .of_axis(axis)
+                .map(|name| Some(name.to_owned()))
+                .collect();
             if names.is_empty() { vec![None] } else { names }
         };
         let (rows, columns) = (axis(Axis::Os), axis(Axis::Hardware));
         let row = |os: &Option<String>| {
-            let cell = |hardware: &Option<String>| Self { os: os.clone(), hardware: hardware.clone() };
+            let cell = |hardware: &Option<String>| Self {
+                os: os.clone(),
+                hardware: hardware.clone(),
+            };
             columns.iter().map(cell).collect::<Vec<_>>()
         };
         rows.iter().flat_map(row).collect()
@@ -65,7 +72,10 @@ pub struct Limits {
 impl Default for Limits {
     /// 100 million states, 4 GiB.
     fn default() -> Self {
-        Self { states: 100_000_000, memory: 4 << 30 }
+        Self {
+            states: 100_000_000,
+            memory: 4 << 30,
+        }
     }
 }
 

@@ -83,7 +83,9 @@ pub(super) struct Shown {
 impl Program {
     /// A value as a trace shows it.
     pub(super) fn show(&self, kind: Kind, most: u64, value: u64) -> String {
-        let frame = usize::try_from(value).ok().and_then(|value| self.frames.get(value));
+        let frame = usize::try_from(value)
+            .ok()
+            .and_then(|value| self.frames.get(value));
         match (kind, frame) {
             (Kind::Entry, _) => self.format.show(value, &self.frames),
             (Kind::Frame, Some(frame)) => frame.clone(),

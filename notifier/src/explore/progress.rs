@@ -39,14 +39,22 @@ struct Steps {
 
 impl<const W: usize> Search<'_, W> {
     fn steps_between(&self, counter: Option<usize>) -> Result<Steps, Misfit> {
-        let mut steps = Steps { first: vec![0], to: Vec::new(), counted: Vec::new() };
+        let mut steps = Steps {
+            first: vec![0],
+            to: Vec::new(),
+            counted: Vec::new(),
+        };
         let mut edges = Vec::new();
         for id in 0..self.store.len() {
             self.machine.successors(&self.store.get(id), &mut edges)?;
             for edge in edges.drain(..) {
-                let to = self.store.find(&edge.state).and_then(|to| u32::try_from(to).ok());
+                let to = self
+                    .store
+                    .find(&edge.state)
+                    .and_then(|to| u32::try_from(to).ok());
                 steps.to.extend(to);
-                let counts = counter.is_some_and(|counter| edge.effects.counted >> counter & 1 == 1);
+                let counts =
+                    counter.is_some_and(|counter| edge.effects.counted >> counter & 1 == 1);
                 steps.counted.extend(to.map(|_| counts));
             }
             steps.first.push(steps.to.len());
@@ -58,8 +66,9 @@ impl<const W: usize> Search<'_, W> {
     pub(super) fn lost(&self, success: &Ex) -> Result<Lost, Misfit> {
         let steps = self.steps_between(None)?;
         let count = self.store.len();
-        let mut good: Vec<bool> =
-            (0..count).map(|id| self.machine.eval(success, &self.store.get(id)) != 0).collect();
+        let mut good: Vec<bool> = (0..count)
+            .map(|id| self.machine.eval(success, &self.store.get(id)) != 0)
+            .collect();
         let before = steps.backwards(count);
         let mut waiting: Vec<usize> = (0..count).filter(|id| good[*id]).collect();
         while let Some(id) = waiting.pop() {
@@ -74,13 +83,19 @@ impl<const W: usize> Search<'_, W> {
 
     /// The way into the states that can't reach success, and on to where it goes round in a circle,
     /// if possible one with a counted step; the number of the step at which the circle begins.
-    pub(super) fn way_around(&self, lost: usize, counter: Option<usize>) -> Result<(Way<W>, Option<usize>), Misfit> {
+    pub(super) fn way_around(
+        &self,
+        lost: usize,
+        counter: Option<usize>,
+    ) -> Result<(Way<W>, Option<usize>), Misfit> {
         let mut way = self.way_to(lost)?;
         let near = self.near(lost)?;
         let mut best: Option<(Vec<Edge<W>>, Vec<Edge<W>>)> = None;
         for counted_only in [true, false] {
             for (id, stem) in &near {
-                let Some(circle) = self.circle(*id, counted_only.then_some(counter).flatten(), counted_only)? else {
+                let Some(circle) =
+                    self.circle(*id, counted_only.then_some(counter).flatten(), counted_only)?
+                else {
                     continue;
                 };
                 let shorter = best.as_ref().is_none_or(|(old_stem, old)| {
@@ -112,7 +127,11 @@ impl<const W: usize> Search<'_, W> {
         while at < all.len() && all.len() < 500 {
             let (id, way) = all[at].clone();
             for edge in self.edges(id)? {
-                if let Some(to) = self.store.find(&edge.state).filter(|to| !known.contains_key(to)) {
+                if let Some(to) = self
+                    .store
+                    .find(&edge.state)
+                    .filter(|to| !known.contains_key(to))
+                {
                     known.insert(to, ());
                     let mut longer = way.clone();
                     longer.push(edge);
@@ -131,11 +150,18 @@ impl<const W: usize> Search<'_, W> {
     }
 
     /// A shortest way from a state back to it; if `counted`, one with a step that counts.
-    fn circle(&self, home: usize, counter: Option<usize>, counted: bool) -> Result<Option<Vec<Edge<W>>>, Misfit> {
+    fn circle(
+        &self,
+        home: usize,
+        counter: Option<usize>,
+        counted: bool,
+    ) -> Result<Option<Vec<Edge<W>>>, Misfit> {
         if counted && counter.is_none() {
             return Ok(None);
         }
-        let counts = |edge: &Edge<W>| counter.is_some_and(|counter| edge.effects.counted >> counter & 1 == 1);
+        let counts = |edge: &Edge<W>| {
+            counter.is_some_and(|counter| edge.effects.counted >> counter & 1 == 1)
+        };
         let mut known = HashMap::from([((home, !counted), ())]);
         let mut waiting = VecDeque::from([((home, !counted), Vec::new())]);
         while let Some(((id, enough), way)) = waiting.pop_front() {
@@ -172,7 +198,9 @@ struct Before {
 
 impl Before {
     fn of(&self, id: usize) -> impl Iterator<Item = usize> {
-        self.from[self.first[id]..self.first[id + 1]].iter().map(|from| *from as usize)
+        self.from[self.first[id]..self.first[id + 1]]
+            .iter()
+            .map(|from| *from as usize)
     }
 }
 
@@ -271,7 +299,11 @@ mod tests {
     use super::*;
 
     fn steps(count: usize, edges: &[(usize, u32, bool)]) -> Steps {
-        let mut steps = Steps { first: vec![0], to: Vec::new(), counted: Vec::new() };
+        let mut steps = Steps {
+            first: vec![0],
+            to: Vec::new(),
+            counted: Vec::new(),
+        };
         for id in 0..count {
             for (_, to, counted) in edges.iter().filter(|(from, ..)| *from == id) {
                 steps.to.push(*to);
@@ -284,7 +316,14 @@ mod tests {
 
     #[test]
     fn the_longest_way_counts_across_circles_that_count_nothing() {
-        let edges = [(0, 1, true), (1, 2, false), (2, 1, false), (2, 3, true), (0, 3, true), (3, 4, false)];
+        let edges = [
+            (0, 1, true),
+            (1, 2, false),
+            (2, 1, false),
+            (2, 3, true),
+            (0, 3, true),
+            (3, 4, false),
+        ];
         assert_eq!(steps(5, &edges).most(5), Most::Times(2));
     }
 
@@ -298,7 +337,14 @@ mod tests {
 
     #[test]
     fn components_are_the_circles() {
-        let edges = [(0, 1, false), (1, 2, false), (2, 0, false), (2, 3, false), (3, 4, false), (4, 3, false)];
+        let edges = [
+            (0, 1, false),
+            (1, 2, false),
+            (2, 0, false),
+            (2, 3, false),
+            (3, 4, false),
+            (4, 3, false),
+        ];
         let components = steps(5, &edges).components(5);
         assert_eq!(components, [1, 1, 1, 0, 0]);
     }

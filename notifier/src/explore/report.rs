@@ -121,7 +121,9 @@ pub struct Report {
 impl Report {
     /// Whether every condition holds.
     pub fn holds(&self) -> bool {
-        self.properties.iter().all(|property| property.verdict == Verdict::Holds)
+        self.properties
+            .iter()
+            .all(|property| property.verdict == Verdict::Holds)
     }
 }
 
@@ -135,10 +137,15 @@ pub(super) fn report<const W: usize>(
 ) -> Result<Report, Diagnostic> {
     let machine = Machine::<W> { program };
     let search = Search::run(&machine, limits, watch).map_err(misfit)?;
-    let stuck = search.stuck.map(|id| search.way_to(id)).transpose().map_err(misfit)?;
+    let stuck = search
+        .stuck
+        .map(|id| search.way_to(id))
+        .transpose()
+        .map_err(misfit)?;
     let properties = program.properties.iter().enumerate();
-    let properties: Result<_, _> =
-        properties.map(|(number, wanted)| property(&search, number, wanted)).collect();
+    let properties: Result<_, _> = properties
+        .map(|(number, wanted)| property(&search, number, wanted))
+        .collect();
     Ok(Report {
         scenario: scenario.into(),
         cell: cell.clone(),
@@ -147,7 +154,10 @@ pub(super) fn report<const W: usize>(
         depth: search.levels.len().saturating_sub(2),
         bits: program.bits,
         bytes: search.store.bytes(),
-        bounds: Bounds { agents: program.agents.clone(), frames: program.frames.len() },
+        bounds: Bounds {
+            agents: program.agents.clone(),
+            frames: program.frames.len(),
+        },
         properties: properties.map_err(misfit)?,
         tables: tables(&search),
         stuck: stuck.map(|way| search.tell(&way, None)),
@@ -156,7 +166,11 @@ pub(super) fn report<const W: usize>(
     })
 }
 
-fn property<const W: usize>(search: &Search<'_, W>, number: usize, wanted: &Wanted) -> Result<PropertyReport, Misfit> {
+fn property<const W: usize>(
+    search: &Search<'_, W>,
+    number: usize,
+    wanted: &Wanted,
+) -> Result<PropertyReport, Misfit> {
     let mut report = PropertyReport {
         property: wanted.name.clone(),
         about: wanted.about.clone(),
@@ -174,14 +188,26 @@ fn property<const W: usize>(search: &Search<'_, W>, number: usize, wanted: &Want
         let way = search.way_to_place(&found.place)?;
         report.states = found.states;
         report.trace = Some(search.tell(&way, None));
-        report.verdict = if asked_for { Verdict::Holds } else { Verdict::Violated };
+        report.verdict = if asked_for {
+            Verdict::Holds
+        } else {
+            Verdict::Violated
+        };
     } else if search.cut.is_none() {
-        report.verdict = if asked_for { Verdict::Violated } else { Verdict::Holds };
+        report.verdict = if asked_for {
+            Verdict::Violated
+        } else {
+            Verdict::Holds
+        };
     }
     Ok(report)
 }
 
-fn progress<const W: usize>(search: &Search<'_, W>, wanted: &Wanted, report: &mut PropertyReport) -> Result<(), Misfit> {
+fn progress<const W: usize>(
+    search: &Search<'_, W>,
+    wanted: &Wanted,
+    report: &mut PropertyReport,
+) -> Result<(), Misfit> {
     let (Some(success), None) = (&wanted.condition, search.cut) else {
         return Ok(());
     };
@@ -202,12 +228,18 @@ fn tables<const W: usize>(search: &Search<'_, W>) -> Vec<Table> {
     let program = search.machine.program;
     let tables = program.tables.iter().zip(&search.rows);
     let table = tables.map(|(table, rows)| {
-        let show = |(value, (_, _, kind)): (&i64, &(_, _, _))| program.show(*kind, 0, value.cast_unsigned());
+        let show = |(value, (_, _, kind)): (&i64, &(_, _, _))| {
+            program.show(*kind, 0, value.cast_unsigned())
+        };
         let row = |row: &Vec<i64>| row.iter().zip(&table.columns).map(show).collect();
         Table {
             name: table.name.clone(),
             about: table.about.clone(),
-            columns: table.columns.iter().map(|(text, ..)| text.clone()).collect(),
+            columns: table
+                .columns
+                .iter()
+                .map(|(text, ..)| text.clone())
+                .collect(),
             rows: rows.iter().map(row).collect(),
         }
     });

@@ -41,5 +41,7 @@ pub const NAMES: [&str; ALL.len()] = {
 
 /// The text of the scenario of this name.
 pub fn embedded(name: &str) -> Option<&'static str> {
-    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    ALL.iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| *text)
 }

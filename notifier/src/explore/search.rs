@@ -83,8 +83,16 @@ impl<'a, const W: usize> Search<'a, W> {
         Ok(search)
     }
 
-    fn all(&mut self, limits: &Limits, report: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<(), Misfit> {
-        let mut batch = Batch { edges: Vec::new(), from: Vec::new(), hashes: Vec::new() };
+    fn all(
+        &mut self,
+        limits: &Limits,
+        report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<(), Misfit> {
+        let mut batch = Batch {
+            edges: Vec::new(),
+            from: Vec::new(),
+            hashes: Vec::new(),
+        };
         let mut at = 0;
         let mut reported = 0;
         while at < self.store.len() {
@@ -98,7 +106,10 @@ impl<'a, const W: usize> Search<'a, W> {
                 }
                 if self.steps >= reported + REPORT as u64 {
                     reported = self.steps;
-                    let progress = Progress { states: self.store.len(), depth: self.levels.len() - 1 };
+                    let progress = Progress {
+                        states: self.store.len(),
+                        depth: self.levels.len() - 1,
+                    };
                     if report(progress).is_break() {
                         self.cut = Some(Bound::Interrupted);
                         return Ok(());
@@ -115,7 +126,8 @@ impl<'a, const W: usize> Search<'a, W> {
             let state = self.store.get(at);
             let before = batch.edges.len();
             self.machine.successors(&state, &mut batch.edges)?;
-            if batch.edges.len() == before && self.stuck.is_none() && !self.machine.is_final(&state) {
+            if batch.edges.len() == before && self.stuck.is_none() && !self.machine.is_final(&state)
+            {
                 self.stuck = Some(at);
             }
             batch.from.resize(batch.edges.len(), at);
@@ -125,8 +137,14 @@ impl<'a, const W: usize> Search<'a, W> {
     }
 
     fn settle(&mut self, batch: &mut Batch<W>, limits: &Limits) {
-        batch.hashes.extend(batch.edges.iter().map(|edge| hash(&edge.state)));
-        let touched: u32 = batch.hashes.iter().map(|hash| self.store.touch(*hash)).fold(0, |all, one| all ^ one);
+        batch
+            .hashes
+            .extend(batch.edges.iter().map(|edge| hash(&edge.state)));
+        let touched: u32 = batch
+            .hashes
+            .iter()
+            .map(|hash| self.store.touch(*hash))
+            .fold(0, |all, one| all ^ one);
         std::hint::black_box(touched);
         for (at, edge) in batch.edges.iter().enumerate() {
             self.steps += 1;
@@ -177,7 +195,13 @@ impl<'a, const W: usize> Search<'a, W> {
             }
         }
         for (rows, table) in self.rows.iter_mut().zip(&machine.program.tables) {
-            rows.insert(table.columns.iter().map(|(_, ex, _)| machine.eval(ex, state)).collect());
+            rows.insert(
+                table
+                    .columns
+                    .iter()
+                    .map(|(_, ex, _)| machine.eval(ex, state))
+                    .collect(),
+            );
         }
     }
 

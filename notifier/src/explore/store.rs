@@ -41,8 +41,16 @@ impl<const W: usize> Store<W> {
 
     /// Bytes in use if one more state came.
     pub(super) fn bytes_with_one_more(&self) -> usize {
-        let block = if self.len % BLOCK == 0 { BLOCK * self.stride * 4 } else { 0 };
-        let index = if self.is_full() { self.grown() - self.index.len() } else { 0 };
+        let block = if self.len % BLOCK == 0 {
+            BLOCK * self.stride * 4
+        } else {
+            0
+        };
+        let index = if self.is_full() {
+            self.grown() - self.index.len()
+        } else {
+            0
+        };
         self.bytes() + block + index * 4
     }
 
@@ -77,7 +85,11 @@ impl<const W: usize> Store<W> {
     /// What is at the place of a state that hashes so, which brings it into the processor's cache.
     pub(super) fn touch(&self, hash: u64) -> u32 {
         let id = self.index[self.slot(hash)];
-        if id == FREE { 0 } else { self.words(id as usize)[0] }
+        if id == FREE {
+            0
+        } else {
+            self.words(id as usize)[0]
+        }
     }
 
     /// The number of `state`, if it was found before.
@@ -116,7 +128,9 @@ impl<const W: usize> Store<W> {
         if self.len % BLOCK == 0 {
             self.blocks.push(Vec::with_capacity(BLOCK * self.stride));
         }
-        let halves = state.iter().flat_map(|word| [*word as u32, (*word >> 32) as u32]);
+        let halves = state
+            .iter()
+            .flat_map(|word| [*word as u32, (*word >> 32) as u32]);
         if let Some(block) = self.blocks.last_mut() {
             block.extend(halves.take(self.stride));
         }

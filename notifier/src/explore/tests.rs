@@ -1,0 +1,221 @@
+//! The engine beside a naive one, and small scenarios whose verdicts are plain to see.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use super::compile::compile;
+use super::machine::Machine;
+use super::{Cell, Limits, NAMES, Reductions, Report, Verdict, embedded, explore};
+use crate::scenario::{Checked, check, parse};
+
+fn checked(text: &str) -> Checked {
+    check(parse(text).unwrap()).unwrap_or_else(|error| panic!("{}", error.locate("x", text)))
+}
+
+fn explored(text: &str) -> Report {
+    let limits = Limits::default();
+    let watch = &mut |_| ControlFlow::Continue(());
+    explore(
+        &checked(text),
+        &Cell::default(),
+        &limits,
+        Reductions::On,
+        watch,
+    )
+    .unwrap()
+}
+
+fn verdict(text: &str) -> Verdict {
+    explored(text).properties[0].verdict
+}
+
+/// All states in a set of the standard library, level by level, with none of the store's tricks.
+fn naive<const W: usize>(machine: &Machine<'_, W>) -> (usize, u64, usize) {
+    let begun = machine.initial().unwrap();
+    let mut known: HashSet<_> = begun.iter().map(|edge| edge.state).collect();
+    let mut level: Vec<_> = known.iter().copied().collect();
+    let (mut steps, mut depth) = (0, 0);
+    loop {
+        let mut next = Vec::new();
+        for state in &level {
+            let mut edges = Vec::new();
+            machine.successors(state, &mut edges).unwrap();
+            steps += edges.len() as u64;
+            next.extend(
+                edges
+                    .into_iter()
+                    .map(|edge| edge.state)
+                    .filter(|state| known.insert(*state)),
+            );
+        }
+        if next.is_empty() {
+            return (known.len(), steps, depth);
+        }
+        depth += 1;
+        level = next;
+    }
+}
+
+#[test]
+fn a_naive_search_finds_as_many_states_and_steps() {
+    for name in NAMES {
+        let checked = checked(embedded(name).unwrap());
+        for cell in Cell::all(&checked) {
+            let limits = Limits::default();
+            let watch = &mut |_| ControlFlow::Continue(());
+            if name == "uffd-wp" && cell.os.as_deref() != Some("mmap-write-lock") {
+                continue;
+            }
+            let report = explore(&checked, &cell, &limits, Reductions::On, watch).unwrap();
+            // One whose every condition is broken was not searched to the end.
+            if !report
+                .properties
+                .iter()
+                .any(|one| one.verdict == Verdict::Holds)
+            {
+                continue;
+            }
+            let program = compile(&checked, &cell, Reductions::On).unwrap();
+            let found = match program.words {
+                1 => naive(&Machine::<1> { program: &program }),
+                _ => naive(&Machine::<2> { program: &program }),
+            };
+            assert_eq!(
+                (report.states, report.steps, report.depth),
+                found,
+                "{name} {cell:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_increments_that_read_and_write_in_two_steps_lose_one() {
+    let text = |body: &str| {
+        format!(
+            "scenario x; shared n: 0..2; agent a {{ {body} }} agent b {{ {body} }} required q finally: n == 2;"
+        )
+    };
+    let split = explored(&text("reg r: 0..2; r = n; n = r + 1;"));
+    assert_eq!(split.properties[0].verdict, Verdict::Violated);
+    assert_eq!(split.properties[0].trace.as_ref().unwrap().steps.len(), 4);
+    assert_eq!(verdict(&text("n = n + 1;")), Verdict::Holds);
+    assert_eq!(
+        verdict(&text("reg r: 0..2; atomic { r = n; n = r + 1; }")),
+        Verdict::Holds
+    );
+    let tried =
+        "reg r: 0..2; reg ok: flag; loop { r = n; cmpxchg n, r, r + 1 -> ok; if ok { break; } }";
+    assert_eq!(verdict(&text(tried)), Verdict::Holds);
+}
+
+#[test]
+fn locks_exclude_whom_they_should() {
+    let text = |one: &str, other: &str| {
+        let body = |lock: &str| format!("{lock}lock l; n = n + 1; n = n - 1; {lock}unlock l;");
+        let kind = if one.is_empty() { "lock" } else { "rwlock" };
+        format!(
+            "scenario x; shared l: {kind}; shared n: 0..2; agent a {{ {} }} agent b {{ {} }} forbidden q ever: n == 2;",
+            body(one),
+            body(other)
+        )
+    };
+    assert_eq!(verdict(&text("", "")), Verdict::Holds);
+    assert_eq!(verdict(&text("read-", "read-")), Verdict::Violated);
+    assert_eq!(verdict(&text("read-", "write-")), Verdict::Holds);
+    assert_eq!(verdict(&text("write-", "write-")), Verdict::Holds);
+}
+
+#[test]
+fn who_waits_for_ever_is_told() {
+    let report = explored(
+        "scenario x; shared l: lock; shared m: lock;
+         agent a { lock l; lock m; unlock m; unlock l; }
+         agent b { lock m; lock l; unlock l; unlock m; } always q: 1;",
+    );
+    assert_eq!(report.stuck.unwrap().steps.len(), 2);
+}
+
+#[test]
+fn an_interrupt_waits_for_the_end_of_an_instruction_and_a_higher_one_interrupts_it() {
+    let text = |body: &str| {
+        format!(
+            "scenario x; shared n: 0..9; shared i: flag = 1; shared k: flag = 1; shared seen: 0..9;
+             agent a {{ {body}
+                interrupt irq when i {{ i = 0; seen = n; n = n + 3; }}
+                interrupt nmi when k {{ k = 0; n = n + 3; }} }}
+             allowed q finally: seen == 1; allowed r finally: seen == 4;"
+        )
+    };
+    // Between the two steps of one instruction nothing comes in; n is 0, 2 or more.
+    assert_eq!(
+        verdict(&text("instruction { n = n + 1; n = n + 1; }")),
+        Verdict::Violated
+    );
+    let apart = explored(&text("n = n + 1; n = n + 1;"));
+    assert!(
+        apart
+            .properties
+            .iter()
+            .all(|one| one.verdict == Verdict::Holds)
+    );
+}
+
+#[test]
+fn a_flush_by_ipi_waits_for_the_end_of_an_instruction() {
+    let text = |on: &str| {
+        format!(
+            "scenario x; entry {{ P }}; shared t: entry = entry {{ P }}; shared mid: flag;
+             agent a {{ instruction {{ mid = 1; mid = 0; }} }}
+             agent b {{ tlbi t{on}; }} forbidden q ever: mid and not t.P;"
+        )
+    };
+    // Flushed before the instruction, it is gone during it: that is not what is asked.
+    let during = |on: &str| text(on).replace("agent b { ", "agent b { await mid; ");
+    assert_eq!(verdict(&during("")), Verdict::Violated);
+    assert_eq!(verdict(&during(" on a")), Verdict::Holds);
+}
+
+#[test]
+fn progress_needs_no_luck_but_a_way() {
+    let text = |body: &str| {
+        format!(
+            "scenario x; shared through: flag; shared dead: flag; counter tries;
+             agent a {{ loop {{ count tries; {body} if through {{ break; }} }} }}
+             progress q: through counting tries;"
+        )
+    };
+    // It may try for ever, but it always can get through.
+    let lucky = explored(&text("choose { through = 1; } or { dead = 0; }"));
+    assert_eq!(lucky.properties[0].verdict, Verdict::Holds);
+    assert_eq!(
+        lucky.properties[0].most.clone().unwrap().1,
+        super::Most::Unbounded
+    );
+    let lost = text("choose { await not dead; through = 1; } or { dead = 1; }");
+    let report = explored(&lost);
+    assert_eq!(report.properties[0].verdict, Verdict::Livelock);
+}
+
+#[test]
+fn what_may_use_an_entry_is_what_the_live_rule_says() {
+    let text = |condition: &str| {
+        format!(
+            "scenario x; frames a, b; entry {{ P, F, W }}; shared old: entry = entry {{ P, F = a, W }};
+             shared new: entry = entry {{ P, F = a }}; agent c {{ new.P = 1; }} always q: {condition};"
+        )
+    };
+    for condition in [
+        "may-write(old) and not may-write(new) and may-read(new)",
+        "stale-write(old, new) and not stale-read(old, new) and not stale-write(new, old)",
+        "owed-write(new, old) and not owed-write(old, new)",
+        "revokes(old, new) and upgrades(new, old) and not upgrades(old, new)",
+        "stale-read(old, new with { F = b }) and stale-read(old, entry {})",
+    ] {
+        assert_eq!(verdict(&text(condition)), Verdict::Holds, "{condition}");
+        assert_eq!(
+            verdict(&text(&format!("not ({condition})"))),
+            Verdict::Violated
+        );
+    }
+}

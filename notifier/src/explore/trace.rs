@@ -77,7 +77,10 @@ impl<const W: usize> Search<'_, W> {
             level -= 1;
         }
         edges.reverse();
-        Ok(Way { first: self.store.get(target), edges })
+        Ok(Way {
+            first: self.store.get(target),
+            edges,
+        })
     }
 
     pub(super) fn tell(&self, way: &Way<W>, again: Option<usize>) -> Trace {
@@ -94,20 +97,35 @@ impl<const W: usize> Search<'_, W> {
             step
         });
         let steps = steps.collect();
-        Trace { initial: self.values(&way.first), steps, again }
+        Trace {
+            initial: self.values(&way.first),
+            steps,
+            again,
+        }
     }
 
     fn values(&self, state: &State<W>) -> Vec<(String, String)> {
         let program = self.machine.program;
         let shown = program.shown.iter();
         let value = |field: super::layout::Field| field.get(state);
-        shown.map(|one| (one.name.clone(), program.show(one.kind, one.most, value(one.field)))).collect()
+        shown
+            .map(|one| {
+                (
+                    one.name.clone(),
+                    program.show(one.kind, one.most, value(one.field)),
+                )
+            })
+            .collect()
     }
 
     fn differences(&self, before: &State<W>, after: &State<W>) -> Vec<Difference> {
         let (old, new) = (self.values(before), self.values(after));
         let pairs = old.into_iter().zip(new).filter(|(old, new)| old != new);
-        let difference = |((name, before), (_, after))| Difference { name, before, after };
+        let difference = |((name, before), (_, after))| Difference {
+            name,
+            before,
+            after,
+        };
         pairs.map(difference).collect()
     }
 }

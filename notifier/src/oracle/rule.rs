@@ -57,14 +57,24 @@ mod tests {
     fn an_access_is_judged_by_what_the_page_table_says_now() {
         let (writable, read_only) = (Permissions::READ_WRITE, Permissions::READ_ONLY);
         let cached = page(0x5000, writable);
-        let judge = |current: Option<Leaf>, access| trespass(&cached, current.as_ref(), ADDRESS, access);
+        let judge =
+            |current: Option<Leaf>, access| trespass(&cached, current.as_ref(), ADDRESS, access);
 
         assert_eq!(judge(Some(cached), Access::Write), None);
-        assert_eq!(judge(None, Access::Read), Some(ViolationKind::UseAfterUnmap));
+        assert_eq!(
+            judge(None, Access::Read),
+            Some(ViolationKind::UseAfterUnmap)
+        );
         let moved = Some(page(0x6000, writable));
-        assert_eq!(judge(moved, Access::Read), Some(ViolationKind::UseAfterUnmap));
+        assert_eq!(
+            judge(moved, Access::Read),
+            Some(ViolationKind::UseAfterUnmap)
+        );
         let downgraded = Some(page(0x5000, read_only));
-        assert_eq!(judge(downgraded, Access::Write), Some(ViolationKind::StaleWritable));
+        assert_eq!(
+            judge(downgraded, Access::Write),
+            Some(ViolationKind::StaleWritable)
+        );
         assert_eq!(judge(downgraded, Access::Read), None);
     }
 

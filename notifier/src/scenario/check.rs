@@ -32,7 +32,10 @@ pub fn check(scenario: Scenario) -> Result<Checked, Diagnostic> {
     }
     flow::initial_state(&scenario)?;
     if symbols.properties.is_empty() && symbols.tables.is_empty() {
-        return Err(Diagnostic::new(scenario.name.span, "no condition and no table: nothing is asked"));
+        return Err(Diagnostic::new(
+            scenario.name.span,
+            "no condition and no table: nothing is asked",
+        ));
     }
     Ok(Checked { scenario, symbols })
 }
@@ -51,7 +54,11 @@ fn declarations(symbols: &Symbols) -> Result<(), Diagnostic> {
         ("counters", symbols.counters.len()),
     ];
     for (what, number) in numbers {
-        let most = if what == "conditions" || what == "counters" { 16 } else { MANY };
+        let most = if what == "conditions" || what == "counters" {
+            16
+        } else {
+            MANY
+        };
         if number > most {
             return whole(format!("{number} {what}: at most {most} can be explored"));
         }
@@ -122,7 +129,10 @@ impl<'a> Checker<'a> {
             || self.symbols.frame(name).is_some()
             || self.symbols.has_knob(name);
         if known {
-            return Err(Diagnostic::new(typed.name.span, format!("`{name}` is declared twice")));
+            return Err(Diagnostic::new(
+                typed.name.span,
+                format!("`{name}` is declared twice"),
+            ));
         }
         if typed.kind == Kind::Entry {
             self.has_format(&typed.name)?;
@@ -136,7 +146,10 @@ impl<'a> Checker<'a> {
         for statement in body {
             if let Action::Register(typed) = &statement.action {
                 if matches!(typed.kind, Kind::Lock | Kind::RwLock) {
-                    return Err(Diagnostic::new(typed.name.span, "a lock is shared, not a register"));
+                    return Err(Diagnostic::new(
+                        typed.name.span,
+                        "a lock is shared, not a register",
+                    ));
                 }
                 self.local(typed)?;
             }
@@ -186,11 +199,17 @@ impl<'a> Checker<'a> {
                 if property.demand == Demand::Progress && property.condition.is_none() {
                     return Err(Diagnostic::new(property.name.span, "progress to where?"));
                 }
-                property.condition.iter().try_for_each(|condition| self.truth(condition))
+                property
+                    .condition
+                    .iter()
+                    .try_for_each(|condition| self.truth(condition))
             }
             Item::Table(table) => {
                 self.ghosts = true;
-                table.columns.iter().try_for_each(|column| self.kind_of(column).map(|_| ()))
+                table
+                    .columns
+                    .iter()
+                    .try_for_each(|column| self.kind_of(column).map(|_| ()))
             }
             _ => Ok(()),
         }
@@ -205,7 +224,8 @@ impl<'a> Checker<'a> {
     }
 
     fn body(&mut self, body: &[Statement]) -> Checks {
-        body.iter().try_for_each(|statement| self.statement(statement))
+        body.iter()
+            .try_for_each(|statement| self.statement(statement))
     }
 
     fn statement(&mut self, statement: &Statement) -> Checks {
@@ -213,7 +233,12 @@ impl<'a> Checker<'a> {
         match &statement.action {
             Action::Comment(_) | Action::Register(_) => Ok(()),
             Action::Assign(place, value) => self.assign(place, value),
-            Action::Cmpxchg { place, old, new, success } => {
+            Action::Cmpxchg {
+                place,
+                old,
+                new,
+                success,
+            } => {
                 let kind = self.place(place)?;
                 self.fits(old, kind)?;
                 self.fits(new, kind)?;
@@ -276,7 +301,10 @@ impl<'a> Checker<'a> {
     }
 
     fn assign(&mut self, place: &Place, value: &Expression) -> Checks {
-        let ghost = self.symbols.variable(&place.name.text).is_some_and(|variable| variable.ghost);
+        let ghost = self
+            .symbols
+            .variable(&place.name.text)
+            .is_some_and(|variable| variable.ghost);
         let outer = std::mem::replace(&mut self.ghosts, ghost);
         let kind = self.place(place)?;
         if matches!(kind, Kind::Lock | Kind::RwLock) {
@@ -313,7 +341,10 @@ impl<'a> Checker<'a> {
             return Err(self.symbols.unknown(name, "condition", &self.locals));
         };
         if property.demand != Demand::Forbidden {
-            return Err(Diagnostic::new(name.span, "only a `forbidden` condition is broken by a step"));
+            return Err(Diagnostic::new(
+                name.span,
+                "only a `forbidden` condition is broken by a step",
+            ));
         }
         let outer = std::mem::replace(&mut self.ghosts, true);
         self.truth(condition)?;
@@ -322,7 +353,12 @@ impl<'a> Checker<'a> {
     }
 
     fn counter(&self, name: &Name) -> Checks {
-        match self.symbols.counters.iter().any(|counter| counter.text == name.text) {
+        match self
+            .symbols
+            .counters
+            .iter()
+            .any(|counter| counter.text == name.text)
+        {
             true => Ok(()),
             false => Err(self.symbols.unknown(name, "counter", &self.locals)),
         }

@@ -147,7 +147,9 @@ mod tests {
     fn places_at_and_past_the_end_and_inside_a_character_are_shown() {
         for start in [0, 2, 3, 99] {
             let span = Span { start, end: 500 };
-            let shown = Diagnostic::new(span, "no").locate("f", "a\u{e9}b").to_string();
+            let shown = Diagnostic::new(span, "no")
+                .locate("f", "a\u{e9}b")
+                .to_string();
             assert!(shown.contains("f:1:"), "{shown}");
         }
     }
@@ -155,7 +157,16 @@ mod tests {
     #[test]
     fn a_very_long_line_is_cut_around_the_mistake() {
         let text = "x".repeat(100_000);
-        let span = Span { start: 50_000, end: 90_000 };
-        assert!(Diagnostic::new(span, "no").locate("f", &text).to_string().len() < 400);
+        let span = Span {
+            start: 50_000,
+            end: 90_000,
+        };
+        assert!(
+            Diagnostic::new(span, "no")
+                .locate("f", &text)
+                .to_string()
+                .len()
+                < 400
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! From the tree to the text in its one proper form.
 
 use super::tree::{
-    Action, Agent, Comment, Count, Demand, Expression, FieldValue, Item, Kind, Name, Node, Operator,
-    Place, Property, Scenario, Scope, Selection, Statement, Typed, Variable, Variant,
+    Action, Agent, Comment, Count, Demand, Expression, FieldValue, Item, Kind, Name, Node,
+    Operator, Place, Property, Scenario, Scope, Selection, Statement, Typed, Variable, Variant,
 };
 
 /// The text of `scenario`. Reading it gives the same tree.
@@ -68,7 +68,10 @@ impl Writer {
             }
             Item::Function(function) => {
                 let head = head(&function.name, &function.parameters);
-                self.line(&format!("function {head} = {};", expression(&function.body)));
+                self.line(&format!(
+                    "function {head} = {};",
+                    expression(&function.body)
+                ));
             }
             Item::Procedure(procedure) => {
                 let head = head(&procedure.name, &procedure.parameters);
@@ -77,7 +80,10 @@ impl Writer {
             Item::Agent(agent) => self.agent(agent),
             Item::Event(event) => {
                 let head = format!("event {}{}", event.name.text, text_after(&event.about));
-                self.block(&format!("{head} when {}", expression(&event.condition)), &event.body);
+                self.block(
+                    &format!("{head} when {}", expression(&event.condition)),
+                    &event.body,
+                );
             }
             Item::Initially(body) => self.block("initially", body),
         }
@@ -90,7 +96,11 @@ impl Writer {
             self.statement(statement);
         }
         for interrupt in &agent.interrupts {
-            let head = format!("interrupt {}{}", interrupt.name.text, text_after(&interrupt.about));
+            let head = format!(
+                "interrupt {}{}",
+                interrupt.name.text,
+                text_after(&interrupt.about)
+            );
             let condition = expression(&interrupt.condition);
             self.block(&format!("{head} when {condition}"), &interrupt.body);
         }
@@ -130,7 +140,11 @@ impl Writer {
                 self.branch(&format!("if {}", expression(condition)), then, otherwise);
             }
             Action::When(selection, then, otherwise) => {
-                self.branch(&format!("when {}", selection_text(selection)), then, otherwise);
+                self.branch(
+                    &format!("when {}", selection_text(selection)),
+                    then,
+                    otherwise,
+                );
             }
             Action::Choose(branches) => self.choose(branches),
             simple => self.line(&format!("{};", simple_text(simple))),
@@ -162,7 +176,12 @@ fn simple_text(action: &Action) -> String {
     match action {
         Action::Register(typed) => format!("reg {}", typed_text(typed)),
         Action::Assign(to, value) => format!("{} = {}", place(to), expression(value)),
-        Action::Cmpxchg { place: to, old, new, success } => {
+        Action::Cmpxchg {
+            place: to,
+            old,
+            new,
+            success,
+        } => {
             let (old, new) = (expression(old), expression(new));
             format!("cmpxchg {}, {old}, {new} -> {}", place(to), place(success))
         }
@@ -172,7 +191,9 @@ fn simple_text(action: &Action) -> String {
         Action::Free(frame) => format!("free {}", expression(frame)),
         Action::Lock(action, lock) => format!("{} {}", action.word(), place(lock)),
         Action::Await(condition) => format!("await {}", expression(condition)),
-        Action::Forbid(name, condition) => format!("forbid {} if {}", name.text, expression(condition)),
+        Action::Forbid(name, condition) => {
+            format!("forbid {} if {}", name.text, expression(condition))
+        }
         Action::Count(name) => format!("count {}", name.text),
         Action::Call(name, arguments) => call_text(name, arguments),
         Action::Return => "return".into(),
@@ -182,7 +203,12 @@ fn simple_text(action: &Action) -> String {
 }
 
 fn variant_text(variant: &Variant) -> String {
-    let head = format!("{} {}{}", variant.axis.word(), variant.name.text, text_after(&variant.about));
+    let head = format!(
+        "{} {}{}",
+        variant.axis.word(),
+        variant.name.text,
+        text_after(&variant.about)
+    );
     match variant.knobs.is_empty() {
         true => format!("{head};"),
         false => format!("{head}: {};", join(&variant.knobs)),
@@ -196,7 +222,10 @@ fn variable_text(variable: &Variable) -> String {
         Count::Many(count) => format!("[{count}]"),
         Count::PerFrame => "[frame]".into(),
     };
-    let value = variable.value.as_ref().map(|value| format!(" = {}", expression(value)));
+    let value = variable
+        .value
+        .as_ref()
+        .map(|value| format!(" = {}", expression(value)));
     let (name, kind) = (&variable.name.text, kind_text(variable.kind));
     format!("{word} {name}{count}: {kind}{};", value.unwrap_or_default())
 }
@@ -208,7 +237,11 @@ fn property_text(property: &Property) -> String {
         Demand::Required => ("required", " always"),
         Demand::Progress => ("progress", ""),
     };
-    let head = format!("{word} {}{}", property.name.text, text_after(&property.about));
+    let head = format!(
+        "{word} {}{}",
+        property.name.text,
+        text_after(&property.about)
+    );
     let Some(condition) = &property.condition else {
         return format!("{head};");
     };
@@ -216,7 +249,10 @@ fn property_text(property: &Property) -> String {
         Scope::Ever => ever,
         Scope::Finally => " finally",
     };
-    let counter = property.counter.as_ref().map(|name| format!(" counting {}", name.text));
+    let counter = property
+        .counter
+        .as_ref()
+        .map(|name| format!(" counting {}", name.text));
     let condition = expression(condition);
     format!("{head}{scope}: {condition}{};", counter.unwrap_or_default())
 }
@@ -271,10 +307,17 @@ fn selection_text(selection: &Selection) -> String {
 }
 
 fn place(place: &Place) -> String {
-    let index = place.index.as_ref().map(|index| format!("[{}]", expression(index)));
+    let index = place
+        .index
+        .as_ref()
+        .map(|index| format!("[{}]", expression(index)));
     let field = place.field.as_ref().map(|field| format!(".{}", field.text));
     let name = &place.name.text;
-    format!("{name}{}{}", index.unwrap_or_default(), field.unwrap_or_default())
+    format!(
+        "{name}{}{}",
+        index.unwrap_or_default(),
+        field.unwrap_or_default()
+    )
 }
 
 /// An expression as it is written.
@@ -296,7 +339,8 @@ pub fn expression(value: &Expression) -> String {
             format!("{left} {} {right}", operator.sign())
         }
         Node::If(condition, then, otherwise) => {
-            let [condition, then, otherwise] = [condition, then, otherwise].map(|part| expression(part));
+            let [condition, then, otherwise] =
+                [condition, then, otherwise].map(|part| expression(part));
             format!("if {condition} then {then} else {otherwise}")
         }
         Node::Call(name, arguments) => call_text(name, arguments),
@@ -320,7 +364,11 @@ fn fields_text(fields: &[FieldValue]) -> String {
         None => field.field.text.clone(),
     });
     let fields: Vec<_> = fields.collect();
-    if fields.is_empty() { "{}".into() } else { format!("{{ {} }}", fields.join(", ")) }
+    if fields.is_empty() {
+        "{}".into()
+    } else {
+        format!("{{ {} }}", fields.join(", "))
+    }
 }
 
 fn call_text(name: &Name, arguments: &[Expression]) -> String {

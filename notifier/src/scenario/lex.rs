@@ -87,9 +87,18 @@ impl Lexer<'_> {
 
     fn quoted(&mut self, rest: &str) -> Result<Token, Diagnostic> {
         let (start, inner) = (self.at, &rest[1..]);
-        let Some(length) = inner.find(['"', '\n']).filter(|at| inner.as_bytes()[*at] == b'"') else {
-            let span = Span { start, end: start + 1 };
-            return Err(Diagnostic::new(span, "a text that does not end on its line"));
+        let Some(length) = inner
+            .find(['"', '\n'])
+            .filter(|at| inner.as_bytes()[*at] == b'"')
+        else {
+            let span = Span {
+                start,
+                end: start + 1,
+            };
+            return Err(Diagnostic::new(
+                span,
+                "a text that does not end on its line",
+            ));
         };
         self.at += length + 2;
         Ok(Token::Text(inner[..length].into()))
@@ -97,9 +106,15 @@ impl Lexer<'_> {
 
     fn number(&mut self, rest: &str) -> Result<Token, Diagnostic> {
         let length = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
-        let span = Span { start: self.at, end: self.at + length };
+        let span = Span {
+            start: self.at,
+            end: self.at + length,
+        };
         self.at += length;
-        let number = rest[..length].parse().ok().filter(|number| *number <= MAX_NUMBER);
+        let number = rest[..length]
+            .parse()
+            .ok()
+            .filter(|number| *number <= MAX_NUMBER);
         let bad = || Diagnostic::new(span, format!("not a number from 0 to {MAX_NUMBER}"));
         number.map(Token::Number).ok_or_else(bad)
     }
@@ -116,9 +131,20 @@ impl Lexer<'_> {
     }
 
     fn sign(&mut self, rest: &str, first: char) -> Result<Token, Diagnostic> {
-        let span = Span { start: self.at, end: self.at + first.len_utf8() };
-        let unknown = || Diagnostic::new(span, format!("`{}` has no meaning here", first.escape_default()));
-        let sign = SIGNS.into_iter().find(|sign| rest.starts_with(sign)).ok_or_else(unknown)?;
+        let span = Span {
+            start: self.at,
+            end: self.at + first.len_utf8(),
+        };
+        let unknown = || {
+            Diagnostic::new(
+                span,
+                format!("`{}` has no meaning here", first.escape_default()),
+            )
+        };
+        let sign = SIGNS
+            .into_iter()
+            .find(|sign| rest.starts_with(sign))
+            .ok_or_else(unknown)?;
         self.at += sign.len();
         Ok(Token::Sign(sign))
     }
@@ -136,7 +162,11 @@ mod tests {
     use super::*;
 
     fn tokens(text: &str) -> Vec<Token> {
-        lex(text).unwrap().into_iter().map(|word| word.token).collect()
+        lex(text)
+            .unwrap()
+            .into_iter()
+            .map(|word| word.token)
+            .collect()
     }
 
     #[test]
@@ -152,12 +182,21 @@ mod tests {
     #[test]
     fn a_comment_knows_whether_it_follows_something() {
         let comment = |text: &str, follows| Token::Comment(text.into(), follows);
-        assert_eq!(tokens("x // y\n  // z")[1..3], [comment("y", true), comment("z", false)]);
+        assert_eq!(
+            tokens("x // y\n  // z")[1..3],
+            [comment("y", true), comment("z", false)]
+        );
     }
 
     #[test]
     fn what_is_no_word_is_refused_where_it_stands() {
-        for (text, at) in [("a $", 2), ("\"open", 0), ("x 70000", 2), ("1x", 0), ("a \u{e9}", 2)] {
+        for (text, at) in [
+            ("a $", 2),
+            ("\"open", 0),
+            ("x 70000", 2),
+            ("1x", 0),
+            ("a \u{e9}", 2),
+        ] {
             assert_eq!(lex(text).unwrap_err().span.unwrap().start, at, "{text}");
         }
     }

@@ -35,8 +35,13 @@ pub fn text(bytes: &[u8]) -> Result<&str, Diagnostic> {
         return Err(Diagnostic::whole(message));
     }
     std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
-        Diagnostic::whole(format!("line {line}: not UTF-8 (byte {})", error.valid_up_to()))
+        let line = bytes[..error.valid_up_to()]
+            .split(|byte| *byte == b'\n')
+            .count();
+        Diagnostic::whole(format!(
+            "line {line}: not UTF-8 (byte {})",
+            error.valid_up_to()
+        ))
     })
 }
 

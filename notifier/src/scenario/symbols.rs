@@ -126,7 +126,8 @@ impl Symbols {
             Item::Comment(_) | Item::Initially(_) => Ok(Vec::new()),
             Item::Variant(variant) => self.variant(variant),
             Item::Frames(frames) => {
-                self.frames.extend(frames.iter().map(|name| name.text.clone()));
+                self.frames
+                    .extend(frames.iter().map(|name| name.text.clone()));
                 Ok(frames.clone())
             }
             Item::Format(fields) => self.format(fields),
@@ -166,11 +167,16 @@ impl Symbols {
     }
 
     fn variant(&mut self, variant: &Variant) -> Result<Vec<Name>, Diagnostic> {
-        let known = self.of_axis(variant.axis).any(|name| name == variant.name.text);
+        let known = self
+            .of_axis(variant.axis)
+            .any(|name| name == variant.name.text);
         if known {
             return Err(twice(&variant.name));
         }
-        let new = variant.knobs.iter().filter(|knob| !self.has_knob(&knob.text));
+        let new = variant
+            .knobs
+            .iter()
+            .filter(|knob| !self.has_knob(&knob.text));
         let new = new.cloned().collect();
         self.variants.push(variant.clone());
         Ok(new)
@@ -179,13 +185,17 @@ impl Symbols {
     fn format(&mut self, fields: &[Name]) -> Result<Vec<Name>, Diagnostic> {
         for field in fields {
             if !FIELDS.contains(&field.text.as_str()) {
-                let error = Diagnostic::new(field.span, format!("no entry has a field `{}`", field.text));
+                let error =
+                    Diagnostic::new(field.span, format!("no entry has a field `{}`", field.text));
                 return Err(error.hint(format!("one of {}", FIELDS.join(", "))));
             }
         }
         if !self.fields.is_empty() {
             let span = fields.first().map(|field| field.span).unwrap_or_default();
-            return Err(Diagnostic::new(span, "the format of an entry is declared twice"));
+            return Err(Diagnostic::new(
+                span,
+                "the format of an entry is declared twice",
+            ));
         }
         let named = |field: &&str| fields.iter().any(|name| name.text == **field);
         self.fields = FIELDS.into_iter().filter(|field| named(&field)).collect();
@@ -194,7 +204,10 @@ impl Symbols {
 
     /// The names of an axis's values, in the order of the file.
     pub fn of_axis(&self, axis: Axis) -> impl Iterator<Item = &str> {
-        let variants = self.variants.iter().filter(move |variant| variant.axis == axis);
+        let variants = self
+            .variants
+            .iter()
+            .filter(move |variant| variant.axis == axis);
         variants.map(|variant| variant.name.text.as_str())
     }
 
@@ -225,7 +238,9 @@ impl Symbols {
 
     /// The shared or ghost variable of this name.
     pub fn variable(&self, name: &str) -> Option<&Variable> {
-        self.variables.iter().find(|variable| variable.name.text == name)
+        self.variables
+            .iter()
+            .find(|variable| variable.name.text == name)
     }
 
     /// The agent of this name.
@@ -237,18 +252,42 @@ impl Symbols {
     pub(super) fn unknown(&self, name: &Name, what: &str, locals: &[(String, Kind)]) -> Diagnostic {
         let mut known: Vec<&str> = self.frames.iter().map(String::as_str).collect();
         known.extend(locals.iter().map(|(name, _)| name.as_str()));
-        known.extend(self.variables.iter().map(|variable| variable.name.text.as_str()));
+        known.extend(
+            self.variables
+                .iter()
+                .map(|variable| variable.name.text.as_str()),
+        );
         known.extend(self.knobs());
         match what {
-            "agent" => known = self.agents.iter().map(|agent| agent.name.text.as_str()).collect(),
+            "agent" => {
+                known = self
+                    .agents
+                    .iter()
+                    .map(|agent| agent.name.text.as_str())
+                    .collect()
+            }
             "function" => {
-                known = self.functions.iter().map(|function| function.name.text.as_str()).collect();
+                known = self
+                    .functions
+                    .iter()
+                    .map(|function| function.name.text.as_str())
+                    .collect();
                 known.extend(Builtin::ALL.map(Builtin::word));
             }
             "procedure" => {
-                known = self.procedures.iter().map(|one| one.name.text.as_str()).collect();
+                known = self
+                    .procedures
+                    .iter()
+                    .map(|one| one.name.text.as_str())
+                    .collect();
             }
-            "condition" => known = self.properties.iter().map(|one| one.name.text.as_str()).collect(),
+            "condition" => {
+                known = self
+                    .properties
+                    .iter()
+                    .map(|one| one.name.text.as_str())
+                    .collect()
+            }
             "counter" => known = self.counters.iter().map(|one| one.text.as_str()).collect(),
             "knob" => known = self.knobs().collect(),
             _ => {}

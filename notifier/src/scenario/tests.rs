@@ -1,0 +1,155 @@
+//! Texts and trees: what is written back is what was read.
+
+use proptest::prelude::*;
+
+use super::tree::{Action, Expression, FieldValue, Name, Node, Operator, Place, Statement};
+use super::{Span, check, format, format_expression, parse};
+use crate::explore::{NAMES, embedded};
+
+fn name(text: &str) -> Name {
+    Name {
+        text: text.into(),
+        span: Span::default(),
+    }
+}
+
+fn expression(node: Node) -> Expression {
+    Expression {
+        node,
+        span: Span::default(),
+    }
+}
+
+#[test]
+fn every_scenario_is_written_back_as_it_was_read() {
+    for scenario in NAMES {
+        let tree = parse(embedded(scenario).unwrap()).unwrap();
+        let text = format(&tree);
+        let again =
+            parse(&text).unwrap_or_else(|error| panic!("{}", error.locate(scenario, &text)));
+        // The comments above the first line come behind it.
+        assert_eq!(tree, again, "{scenario}");
+        assert_eq!(text, format(&again), "{scenario}");
+        check(again).unwrap();
+    }
+}
+
+fn places() -> impl Strategy<Value = Place> {
+    let names = prop_oneof![Just("pte"), Just("tlb"), Just("n")];
+    let fields = prop_oneof![Just(None), Just(Some("W")), Just(Some("F"))];
+    let index = prop_oneof![Just(None), (0..9_u32).prop_map(Some)];
+    (names, index, fields).prop_map(|(place, index, field)| Place {
+        name: name(place),
+        index: index.map(|index| Box::new(expression(Node::Number(index)))),
+        field: field.map(name),
+    })
+}
+
+fn fields(
+    value: impl Strategy<Value = Expression> + Clone,
+) -> impl Strategy<Value = Vec<FieldValue>> {
+    let field = (
+        prop_oneof![Just("P"), Just("SD")],
+        proptest::option::of(value),
+    );
+    let field = field.prop_map(|(field, value)| FieldValue {
+        field: name(field),
+        value,
+    });
+    proptest::collection::vec(field, 0..3)
+}
+
+fn expressions() -> impl Strategy<Value = Expression> {
+    let leaf = prop_oneof![
+        (0..100_u32).prop_map(|number| expression(Node::Number(number))),
+        places().prop_map(|place| expression(Node::Place(place))),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let boxed = inner.clone().prop_map(Box::new);
+        let operators = proptest::sample::select(Operator::ALL.to_vec());
+        prop_oneof![
+            boxed.clone().prop_map(|one| Node::Not(one)),
+            (operators, boxed.clone(), boxed.clone())
+                .prop_map(|(operator, one, other)| Node::Binary(operator, one, other)),
+            (boxed.clone(), boxed.clone(), boxed.clone())
+                .prop_map(|(one, two, three)| Node::If(one, two, three)),
+            (boxed.clone(), fields(inner.clone()))
+                .prop_map(|(one, fields)| Node::With(one, fields)),
+            fields(inner.clone()).prop_map(Node::Entry),
+            boxed.prop_map(|one| Node::Field(one, name("D"))),
+            proptest::collection::vec(inner, 0..3)
+                .prop_map(|arguments| Node::Call(name("f"), arguments)),
+        ]
+        .prop_map(expression)
+    })
+}
+
+fn statements() -> impl Strategy<Value = Vec<Statement>> {
+    let simple = prop_oneof![
+        (places(), expressions()).prop_map(|(place, value)| Action::Assign(place, value)),
+        (places(), expressions()).prop_map(|(place, value)| Action::Fill(place, value)),
+        places().prop_map(|place| Action::Tlbi(place, Some(name("CPU0")))),
+        expressions().prop_map(Action::Await),
+        expressions().prop_map(|condition| Action::Forbid(name("q"), condition)),
+        (places(), expressions(), expressions(), places()).prop_map(
+            |(place, old, new, success)| Action::Cmpxchg {
+                place,
+                old,
+                new,
+                success
+            }
+        ),
+        Just(Action::Break),
+        Just(Action::Return),
+    ];
+    let labelled = |action| {
+        let label = prop_oneof![Just(String::new()), Just("what it does".to_owned())];
+        (label, action).prop_map(|(label, action)| Statement {
+            label,
+            action,
+            span: Span::default(),
+        })
+    };
+    let leaf = proptest::collection::vec(labelled(simple.boxed()), 0..3);
+    leaf.prop_recursive(3, 12, 3, move |inner| {
+        let blocks = prop_oneof![
+            inner.clone().prop_map(Action::Atomic),
+            inner.clone().prop_map(Action::Loop),
+            inner.clone().prop_map(|body| Action::Repeat(3, body)),
+            (expressions(), inner.clone(), inner.clone())
+                .prop_map(|(one, two, three)| Action::If(one, two, three)),
+            proptest::collection::vec(inner, 1..3).prop_map(Action::Choose),
+        ];
+        proptest::collection::vec(labelled(blocks.boxed()), 0..3)
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_expression_is_written_back_as_it_was_read(value in expressions()) {
+        let text = format!("scenario x; always t: {};", format_expression(&value));
+        let tree = parse(&text).map_err(|error| TestCaseError::fail(format!("{}", error.locate("x", &text))))?;
+        let super::tree::Item::Property(property) = &tree.items[0] else { panic!("a condition") };
+        prop_assert_eq!(property.condition.as_ref(), Some(&value), "{}", text);
+    }
+
+    #[test]
+    fn any_statements_are_written_back_as_they_were_read(body in statements()) {
+        let mut tree = parse("scenario x; agent a { }").unwrap();
+        let super::tree::Item::Agent(agent) = &mut tree.items[0] else { panic!("an agent") };
+        agent.body = body;
+        let text = format(&tree);
+        let again = parse(&text).map_err(|error| TestCaseError::fail(format!("{}", error.locate("x", &text))))?;
+        prop_assert_eq!(tree, again, "{}", text);
+    }
+
+    /// Whatever the text, there is an answer and no panic.
+    #[test]
+    fn no_text_makes_it_panic(words in proptest::collection::vec(
+        proptest::sample::select(vec!["scenario", "x", ";", "{", "}", "agent", "entry", "P", "=", "(", ")",
+            "shared", ":", "flag", "1", "if", "loop", "break", "\"", "//", "\n", "always", "choose", "or", "\u{e9}"]),
+        0..40,
+    )) {
+        let _ = parse(&words.join(" ")).and_then(check);
+    }
+}

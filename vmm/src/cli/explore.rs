@@ -113,9 +113,14 @@ pub(super) fn flagship(why: &str, as_json: bool) -> Exit {
 
 fn explore_all(arguments: &Explore) -> Result<Vec<Explored>, String> {
     // All mistakes are told before the first search, which may take long.
-    let loaded: Result<Vec<_>, String> = arguments.targets.iter().map(|target| load(target, arguments)).collect();
+    let loaded: Result<Vec<_>, String> = arguments
+        .targets
+        .iter()
+        .map(|target| load(target, arguments))
+        .collect();
     let stop = Arc::new(AtomicBool::new(false));
-    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop)) {
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop))
+    {
         log::warn!("Ctrl-C will end this without a report: {error}");
     }
     let mut all = Vec::new();
@@ -124,12 +129,20 @@ fn explore_all(arguments: &Explore) -> Result<Vec<Explored>, String> {
         for cell in &loaded.cells {
             reports.push(one(&loaded, cell, arguments, &stop)?);
         }
-        all.push(Explored { checked: loaded.checked, reports });
+        all.push(Explored {
+            checked: loaded.checked,
+            reports,
+        });
     }
     Ok(all)
 }
 
-fn one(loaded: &Loaded, cell: &Cell, arguments: &Explore, stop: &AtomicBool) -> Result<Report, String> {
+fn one(
+    loaded: &Loaded,
+    cell: &Cell,
+    arguments: &Explore,
+    stop: &AtomicBool,
+) -> Result<Report, String> {
     let limits = Limits {
         states: arguments.max_states as usize,
         memory: usize::try_from(arguments.memory).unwrap_or(usize::MAX),
@@ -141,7 +154,10 @@ fn one(loaded: &Loaded, cell: &Cell, arguments: &Explore, stop: &AtomicBool) -> 
             shown = true;
             let Progress { states, depth } = progress;
             let name = &loaded.checked.scenario.name.text;
-            let _ = write!(io::stderr(), "\r{name}: {states} states, {depth} steps deep ");
+            let _ = write!(
+                io::stderr(),
+                "\r{name}: {states} states, {depth} steps deep "
+            );
         }
         match stop.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),
@@ -163,7 +179,12 @@ fn load(target: &PathBuf, arguments: &Explore) -> Result<Loaded, String> {
         .and_then(scenario::check)
         .map_err(|error| located(error, text))?;
     let cells = cells(&checked, arguments).map_err(|error| located(error, text))?;
-    Ok(Loaded { text: text.into(), file, checked, cells })
+    Ok(Loaded {
+        text: text.into(),
+        file,
+        checked,
+        cells,
+    })
 }
 
 /// A scenario that comes with the command, or a file; never more of it than is of use.
@@ -182,7 +203,9 @@ fn read(target: &PathBuf) -> Result<(String, Vec<u8>), String> {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("the scenarios are {}", explore::NAMES.join(", ")),
             };
-            Err(format!("`{shown}` is neither a scenario nor a file\n  hint: {hint}"))
+            Err(format!(
+                "`{shown}` is neither a scenario nor a file\n  hint: {hint}"
+            ))
         }
         Err(error) => Err(format!("{shown} can't be read: {error}")),
     }
@@ -190,7 +213,10 @@ fn read(target: &PathBuf) -> Result<(String, Vec<u8>), String> {
 
 /// The cells that are asked for.
 fn cells(checked: &Checked, arguments: &Explore) -> Result<Vec<Cell>, Diagnostic> {
-    for (axis, asked) in [(Axis::Os, &arguments.os), (Axis::Hardware, &arguments.hardware)] {
+    for (axis, asked) in [
+        (Axis::Os, &arguments.os),
+        (Axis::Hardware, &arguments.hardware),
+    ] {
         let Some(asked) = asked else { continue };
         let known: Vec<&str> = checked.symbols.of_axis(axis).collect();
         if known.contains(&asked.as_str()) {
@@ -204,7 +230,8 @@ fn cells(checked: &Checked, arguments: &Explore) -> Result<Vec<Cell>, Diagnostic
         });
     }
     let fits = |asked: &Option<String>, value: &Option<String>| asked.is_none() || asked == value;
-    let wanted = |cell: &Cell| fits(&arguments.os, &cell.os) && fits(&arguments.hardware, &cell.hardware);
+    let wanted =
+        |cell: &Cell| fits(&arguments.os, &cell.os) && fits(&arguments.hardware, &cell.hardware);
     Ok(Cell::all(checked).into_iter().filter(wanted).collect())
 }
 

@@ -83,7 +83,7 @@ pub(super) fn all(common: &Common) -> Exit {
     });
     let (host, runs) = match done {
         Ok(done) => done,
-        Err(error) if Exit::from(&error) == Exit::Host => return instead(common, &error),
+        Err(error @ NotRun::Machine(MachineError::Host(_))) => return instead(common, &error),
         Err(error) => return not_run(common, &error),
     };
     let text = if common.json {

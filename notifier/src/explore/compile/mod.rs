@@ -42,7 +42,11 @@ pub(super) fn compile(checked: &Checked, cell: &Cell, reductions: Reductions) ->
     let freed = compiler.freed.clone();
     let mut shown = compiler.shown.clone();
     if let Some(fields) = freed {
-        let names = compiler.symbols.frames.iter().map(|frame| format!("freed({frame})"));
+        let names = compiler
+            .symbols
+            .frames
+            .iter()
+            .map(|frame| format!("freed({frame})"));
         shown.extend(names.zip(fields).map(|(name, field)| Shown {
             name,
             field,
@@ -52,11 +56,21 @@ pub(super) fn compile(checked: &Checked, cell: &Cell, reductions: Reductions) ->
     }
     Ok(Program {
         contexts,
-        agents: compiler.symbols.agents.iter().map(|agent| agent.name.text.clone()).collect(),
+        agents: compiler
+            .symbols
+            .agents
+            .iter()
+            .map(|agent| agent.name.text.clone())
+            .collect(),
         events,
         properties,
         tables,
-        counters: compiler.symbols.counters.iter().map(|name| name.text.clone()).collect(),
+        counters: compiler
+            .symbols
+            .counters
+            .iter()
+            .map(|name| name.text.clone())
+            .collect(),
         initial,
         defaults: compiler.defaults,
         shown,
@@ -122,8 +136,12 @@ impl<'a> Compiler<'a> {
         for (axis, chosen) in [(Axis::Os, &cell.os), (Axis::Hardware, &cell.hardware)] {
             knobs.extend(knobs_of(symbols, axis, chosen.as_deref())?);
         }
-        let too_large = || Diagnostic::whole("an entry has more than 10 bits; declare fewer frames or fields");
-        let contexts = symbols.agents.iter().map(|agent| 1 + agent.interrupts.len() as u64);
+        let too_large =
+            || Diagnostic::whole("an entry has more than 10 bits; declare fewer frames or fields");
+        let contexts = symbols
+            .agents
+            .iter()
+            .map(|agent| 1 + agent.interrupts.len() as u64);
         Ok(Self {
             checked,
             symbols,
@@ -152,7 +170,9 @@ impl<'a> Compiler<'a> {
 
     fn room(&mut self, most: u64, span: Span) -> Compiled<Field> {
         let message = "the state is too large: more than 256 bits";
-        self.layout.add(most).ok_or_else(|| Diagnostic::new(span, message))
+        self.layout
+            .add(most)
+            .ok_or_else(|| Diagnostic::new(span, message))
     }
 
     fn variables(&mut self) -> Compiled<()> {
@@ -167,7 +187,12 @@ impl<'a> Compiler<'a> {
                 let field = self.room(most, variable.name.span)?;
                 self.defaults.push((field, value));
                 let name = self.element(variable, index);
-                self.shown.push(Shown { name, field, kind: variable.kind, most });
+                self.shown.push(Shown {
+                    name,
+                    field,
+                    kind: variable.kind,
+                    most,
+                });
                 fields.push(field);
             }
             self.variables.insert(&variable.name.text, fields);
@@ -188,21 +213,29 @@ impl<'a> Compiler<'a> {
     /// The value of an initial value, which depends on nothing.
     fn constant(&mut self, expression: &Expression, most: u64) -> Compiled<u64> {
         let value = self.value(expression, &Scope::default(), &Body::default())?;
-        let number = value.ex.constant().and_then(|number| u64::try_from(number).ok());
+        let number = value
+            .ex
+            .constant()
+            .and_then(|number| u64::try_from(number).ok());
         match number {
             Some(number) if number <= most => Ok(number),
             Some(number) => {
                 let message = format!("{number} does not fit in 0..{most}");
                 Err(Diagnostic::new(expression.span, message))
             }
-            None => Err(Diagnostic::new(expression.span, "an initial value depends on nothing")
-                .hint("use `initially { ... }`")),
+            None => Err(
+                Diagnostic::new(expression.span, "an initial value depends on nothing")
+                    .hint("use `initially { ... }`"),
+            ),
         }
     }
 
     /// The assignments of the initial state, as one step.
     fn initial(&mut self) -> Compiled<Code> {
-        let mut body = Body { grouping: Grouping::Rest, ..Body::default() };
+        let mut body = Body {
+            grouping: Grouping::Rest,
+            ..Body::default()
+        };
         let checked = self.checked;
         for item in &checked.scenario.items {
             if let Item::Initially(statements) = item {
@@ -220,10 +253,17 @@ impl<'a> Compiler<'a> {
             let name = &declared.name.text;
             let body = self.body(name, &declared.body, Body::default(), reductions)?;
             let first = contexts.len();
-            contexts.push(Context { agent, name: name.clone(), code: body, ..Context::default() });
+            contexts.push(Context {
+                agent,
+                name: name.clone(),
+                code: body,
+                ..Context::default()
+            });
             for interrupt in &declared.interrupts {
                 let name = format!("{name}.{}", interrupt.name.text);
-                let condition = self.value(&interrupt.condition, &Scope::default(), &Body::default())?.ex;
+                let condition = self
+                    .value(&interrupt.condition, &Scope::default(), &Body::default())?
+                    .ex;
                 let mut body = Body::default();
                 let about = match interrupt.about.is_empty() {
                     true => format!("takes the interrupt {}", interrupt.name.text),
@@ -231,7 +271,13 @@ impl<'a> Compiler<'a> {
                 };
                 body.code.push(Instr::Enter, true, &about);
                 let code = self.body(&name, &interrupt.body, body, reductions)?;
-                contexts.push(Context { agent, name, code, condition: Some(condition), ..Context::default() });
+                contexts.push(Context {
+                    agent,
+                    name,
+                    code,
+                    condition: Some(condition),
+                    ..Context::default()
+                });
             }
             let all = first..contexts.len();
             for at in all.clone() {
@@ -242,8 +288,17 @@ impl<'a> Compiler<'a> {
         Ok(contexts)
     }
 
-    fn body(&mut self, owner: &str, statements: &[Statement], mut body: Body, reductions: Reductions) -> Compiled<Code> {
-        let scope = Scope { owner: owner.into(), ..Scope::default() };
+    fn body(
+        &mut self,
+        owner: &str,
+        statements: &[Statement],
+        mut body: Body,
+        reductions: Reductions,
+    ) -> Compiled<Code> {
+        let scope = Scope {
+            owner: owner.into(),
+            ..Scope::default()
+        };
         self.block(statements, &scope, &mut body)?;
         body.code.push(Instr::End, false, "");
         body.code.number_stops();
@@ -256,20 +311,36 @@ impl<'a> Compiler<'a> {
         let mut events = Vec::new();
         let symbols = self.symbols;
         for event in &symbols.events {
-            let condition = self.value(&event.condition, &Scope::default(), &Body::default())?.ex;
-            let mut body = Body { grouping: Grouping::Rest, ..Body::default() };
+            let condition = self
+                .value(&event.condition, &Scope::default(), &Body::default())?
+                .ex;
+            let mut body = Body {
+                grouping: Grouping::Rest,
+                ..Body::default()
+            };
             let name = &event.name.text;
-            let scope = Scope { owner: name.clone(), ..Scope::default() };
+            let scope = Scope {
+                owner: name.clone(),
+                ..Scope::default()
+            };
             self.block(&event.body, &scope, &mut body)?;
             body.code.push(Instr::End, false, "");
-            let words = if event.about.is_empty() { name } else { &event.about };
+            let words = if event.about.is_empty() {
+                name
+            } else {
+                &event.about
+            };
             if condition.constant() != Some(0) {
                 events.push(Happening {
                     name: name.clone(),
                     words: words.clone(),
                     condition,
                     code: body.code,
-                    scratch: body.registers.into_values().map(|(field, _)| field).collect(),
+                    scratch: body
+                        .registers
+                        .into_values()
+                        .map(|(field, _)| field)
+                        .collect(),
                 });
             }
         }
@@ -280,10 +351,16 @@ impl<'a> Compiler<'a> {
         let symbols = self.symbols;
         let wanted = symbols.properties.iter().map(|property| {
             let condition = match &property.condition {
-                Some(condition) => Some(self.value(condition, &Scope::default(), &Body::default())?.ex),
+                Some(condition) => Some(
+                    self.value(condition, &Scope::default(), &Body::default())?
+                        .ex,
+                ),
                 None => None,
             };
-            let counter = property.counter.as_ref().and_then(|name| self.counter(name));
+            let counter = property
+                .counter
+                .as_ref()
+                .and_then(|name| self.counter(name));
             Ok(Wanted {
                 name: property.name.text.clone(),
                 about: property.about.clone(),
@@ -297,7 +374,10 @@ impl<'a> Compiler<'a> {
     }
 
     fn counter(&self, name: &Name) -> Option<usize> {
-        self.symbols.counters.iter().position(|counter| counter.text == name.text)
+        self.symbols
+            .counters
+            .iter()
+            .position(|counter| counter.text == name.text)
     }
 
     fn tables(&mut self) -> Compiled<Vec<WantedTable>> {
@@ -307,7 +387,11 @@ impl<'a> Compiler<'a> {
             let mut columns = Vec::new();
             for column in &table.columns {
                 let value = self.value(column, &Scope::default(), &Body::default())?;
-                columns.push((crate::scenario::format_expression(column), value.ex, value.kind));
+                columns.push((
+                    crate::scenario::format_expression(column),
+                    value.ex,
+                    value.kind,
+                ));
             }
             tables.push(WantedTable {
                 name: table.name.text.clone(),
@@ -324,9 +408,16 @@ fn knobs_of<'a>(symbols: &'a Symbols, axis: Axis, chosen: Option<&str>) -> Compi
     let Some(chosen) = chosen else {
         return Ok(Vec::new());
     };
-    let mut variants = symbols.variants.iter().filter(|variant| variant.axis == axis);
+    let mut variants = symbols
+        .variants
+        .iter()
+        .filter(|variant| variant.axis == axis);
     match variants.find(|variant| variant.name.text == chosen) {
-        Some(variant) => Ok(variant.knobs.iter().map(|knob| knob.text.as_str()).collect()),
+        Some(variant) => Ok(variant
+            .knobs
+            .iter()
+            .map(|knob| knob.text.as_str())
+            .collect()),
         None => {
             let known: Vec<&str> = symbols.of_axis(axis).collect();
             let error = Diagnostic::whole(format!("no {} is called `{chosen}`", axis.word()));

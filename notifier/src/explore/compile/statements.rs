@@ -20,7 +20,8 @@ impl Body {
             self.grouping = Grouping::Rest;
         }
         let label = self.label.take_if(|_| start);
-        self.code.push(instr, start, label.as_deref().unwrap_or(words))
+        self.code
+            .push(instr, start, label.as_deref().unwrap_or(words))
     }
 
     fn next(&self) -> usize {
@@ -38,7 +39,12 @@ impl Body {
 }
 
 impl Compiler<'_> {
-    pub(super) fn block(&mut self, statements: &[Statement], scope: &Scope, body: &mut Body) -> Compiled<()> {
+    pub(super) fn block(
+        &mut self,
+        statements: &[Statement],
+        scope: &Scope,
+        body: &mut Body,
+    ) -> Compiled<()> {
         for statement in statements {
             if body.next() > MAX_INSTRS {
                 let message = "too long when procedures and repetitions are written out";
@@ -59,7 +65,13 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn action(&mut self, statement: &Statement, words: &str, scope: &Scope, body: &mut Body) -> Compiled<()> {
+    fn action(
+        &mut self,
+        statement: &Statement,
+        words: &str,
+        scope: &Scope,
+        body: &mut Body,
+    ) -> Compiled<()> {
         match &statement.action {
             Action::Comment(_) => {}
             Action::Register(typed) => self.register(typed, scope, body)?,
@@ -68,8 +80,16 @@ impl Compiler<'_> {
                 let value = self.value(value, scope, body)?;
                 self.assign(&target, value, statement.span, words, body)?;
             }
-            Action::Cmpxchg { place, old, new, success } => {
-                let (place, success) = (self.place(place, scope, body)?, self.place(success, scope, body)?);
+            Action::Cmpxchg {
+                place,
+                old,
+                new,
+                success,
+            } => {
+                let (place, success) = (
+                    self.place(place, scope, body)?,
+                    self.place(success, scope, body)?,
+                );
                 let (old, new) = (self.value(old, scope, body)?, self.value(new, scope, body)?);
                 let target = self.target(&place, statement.span)?;
                 let done = self.target(&success, statement.span)?;
@@ -85,8 +105,17 @@ impl Compiler<'_> {
             Action::Tlbi(place, agent) => self.tlbi(place, agent.as_ref(), words, scope, body)?,
             Action::Free(frame) => {
                 let frame = self.value(frame, scope, body)?;
-                let target = Target { fields: self.freed()?, index: Some(Box::new(frame.ex)), part: None, most: 1 };
-                body.push(Instr::Assign(target, Ex::Const(1), statement.span), true, words);
+                let target = Target {
+                    fields: self.freed()?,
+                    index: Some(Box::new(frame.ex)),
+                    part: None,
+                    most: 1,
+                };
+                body.push(
+                    Instr::Assign(target, Ex::Const(1), statement.span),
+                    true,
+                    words,
+                );
             }
             Action::Lock(action, place) => self.lock(*action, place, words, scope, body)?,
             Action::Await(condition) => {
@@ -95,7 +124,9 @@ impl Compiler<'_> {
             }
             Action::Forbid(name, condition) => {
                 let mut properties = self.symbols.properties.iter();
-                let property = properties.position(|one| one.name.text == name.text).unwrap_or_default();
+                let property = properties
+                    .position(|one| one.name.text == name.text)
+                    .unwrap_or_default();
                 let condition = self.value(condition, scope, body)?;
                 body.push(Instr::Forbid(property, condition.ex), false, words);
             }
@@ -110,14 +141,20 @@ impl Compiler<'_> {
                 self.block(inner, scope, body)?;
                 let starts = (first..body.next()).filter(|at| body.code.starts[*at]);
                 let inside: Vec<usize> = starts.skip(1).collect();
-                inside.into_iter().for_each(|at| body.code.inside[at] = true);
+                inside
+                    .into_iter()
+                    .for_each(|at| body.code.inside[at] = true);
             }
             Action::If(condition, then, otherwise) => {
                 let condition = self.value(condition, scope, body)?;
                 self.branch(condition, words, [then, otherwise], scope, body)?;
             }
             Action::When(selection, then, otherwise) => {
-                let chosen = if self.selected(selection) { then } else { otherwise };
+                let chosen = if self.selected(selection) {
+                    then
+                } else {
+                    otherwise
+                };
                 self.block(chosen, scope, body)?;
             }
             Action::Choose(branches) => self.choose(branches, words, scope, body)?,
@@ -125,11 +162,17 @@ impl Compiler<'_> {
             Action::Repeat(times, inner) => self.repeat(*times, inner, scope, body)?,
             Action::Break => {
                 let jump = body.push(Instr::Jump(0), false, words);
-                body.breaks.last_mut().into_iter().for_each(|jumps| jumps.push(jump));
+                body.breaks
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|jumps| jumps.push(jump));
             }
             Action::Return => {
                 let jump = body.push(Instr::Jump(0), false, words);
-                body.returns.last_mut().into_iter().for_each(|jumps| jumps.push(jump));
+                body.returns
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|jumps| jumps.push(jump));
             }
         }
         Ok(())
@@ -149,24 +192,45 @@ impl Compiler<'_> {
         place.target.clone().ok_or_else(error)
     }
 
-    fn assign(&mut self, place: &Value, value: Value, span: Span, words: &str, body: &mut Body) -> Compiled<()> {
+    fn assign(
+        &mut self,
+        place: &Value,
+        value: Value,
+        span: Span,
+        words: &str,
+        body: &mut Body,
+    ) -> Compiled<()> {
         let target = self.target(place, span)?;
         // What only ghosts see belongs to the step before, whatever it looks at.
-        let ghost = place.target.as_ref().is_some_and(|target| self.is_ghost(target));
+        let ghost = place
+            .target
+            .as_ref()
+            .is_some_and(|target| self.is_ghost(target));
         let seen = !ghost && (place.shared || value.shared);
         body.push(Instr::Assign(target, value.ex, span), seen, words);
         Ok(())
     }
 
     fn is_ghost(&self, target: &Target) -> bool {
-        let mut ghosts = self.symbols.variables.iter().filter(|variable| variable.ghost);
+        let mut ghosts = self
+            .symbols
+            .variables
+            .iter()
+            .filter(|variable| variable.ghost);
         ghosts.any(|ghost| {
             let fields = self.variables.get(ghost.name.text.as_str());
             fields.is_some_and(|fields| target.fields.iter().any(|field| fields.contains(field)))
         })
     }
 
-    fn tlbi(&mut self, place: &Place, agent: Option<&Name>, words: &str, scope: &Scope, body: &mut Body) -> Compiled<()> {
+    fn tlbi(
+        &mut self,
+        place: &Place,
+        agent: Option<&Name>,
+        words: &str,
+        scope: &Scope,
+        body: &mut Body,
+    ) -> Compiled<()> {
         if let Some(agent) = agent {
             let agent = self.symbols.agent(&agent.text).unwrap_or_default();
             body.push(Instr::Await(Ex::AtBoundary(agent)), true, words);
@@ -175,16 +239,34 @@ impl Compiler<'_> {
         let target = self.target(&value, place.name.span)?;
         let all = match target.index {
             Some(_) => vec![target],
-            None => target.fields.iter().map(|field| Target { fields: vec![*field], ..target.clone() }).collect(),
+            None => target
+                .fields
+                .iter()
+                .map(|field| Target {
+                    fields: vec![*field],
+                    ..target.clone()
+                })
+                .collect(),
         };
         for (at, target) in all.into_iter().enumerate() {
             let seen = at == 0 && agent.is_none();
-            body.push(Instr::Assign(target, Ex::Const(0), place.name.span), seen, words);
+            body.push(
+                Instr::Assign(target, Ex::Const(0), place.name.span),
+                seen,
+                words,
+            );
         }
         Ok(())
     }
 
-    fn lock(&mut self, action: LockAction, place: &Place, words: &str, scope: &Scope, body: &mut Body) -> Compiled<()> {
+    fn lock(
+        &mut self,
+        action: LockAction,
+        place: &Place,
+        words: &str,
+        scope: &Scope,
+        body: &mut Body,
+    ) -> Compiled<()> {
         let lock = self.place(place, scope, body)?;
         let target = self.target(&lock, place.name.span)?;
         let held = || Box::new(lock.ex.clone());
@@ -209,13 +291,22 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn call(&mut self, name: &Name, arguments: &[Expression], scope: &Scope, body: &mut Body) -> Compiled<()> {
+    fn call(
+        &mut self,
+        name: &Name,
+        arguments: &[Expression],
+        scope: &Scope,
+        body: &mut Body,
+    ) -> Compiled<()> {
         let symbols = self.symbols;
         let mut procedures = symbols.procedures.iter();
         let Some(procedure) = procedures.find(|one| one.name.text == name.text) else {
             return Err(Diagnostic::new(name.span, "no such procedure"));
         };
-        let mut inner = Scope { owner: name.text.clone(), ..Scope::default() };
+        let mut inner = Scope {
+            owner: name.text.clone(),
+            ..Scope::default()
+        };
         for (argument, parameter) in arguments.iter().zip(&procedure.parameters) {
             let value = self.argument(argument, parameter.kind, scope, body)?;
             inner.parameters.insert(parameter.name.text.clone(), value);
@@ -242,7 +333,13 @@ impl Compiler<'_> {
     }
 
     /// A block whose first step has the label of what it stands in.
-    fn block_keeping(&mut self, inner: &[Statement], label: Option<String>, scope: &Scope, body: &mut Body) -> Compiled<()> {
+    fn block_keeping(
+        &mut self,
+        inner: &[Statement],
+        label: Option<String>,
+        scope: &Scope,
+        body: &mut Body,
+    ) -> Compiled<()> {
         for statement in inner {
             if body.grouping == Grouping::First {
                 body.label.clone_from(&label);
@@ -280,7 +377,13 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn choose(&mut self, branches: &[Vec<Statement>], words: &str, scope: &Scope, body: &mut Body) -> Compiled<()> {
+    fn choose(
+        &mut self,
+        branches: &[Vec<Statement>],
+        words: &str,
+        scope: &Scope,
+        body: &mut Body,
+    ) -> Compiled<()> {
         let choice = body.push(Instr::Choose(Vec::new()), true, words);
         let (mut targets, mut leave) = (Vec::new(), Vec::new());
         for branch in branches {
@@ -308,7 +411,13 @@ impl Compiler<'_> {
     }
 
     /// `break` leaves a repetition as it leaves a loop.
-    fn repeat(&mut self, times: u32, inner: &[Statement], scope: &Scope, body: &mut Body) -> Compiled<()> {
+    fn repeat(
+        &mut self,
+        times: u32,
+        inner: &[Statement],
+        scope: &Scope,
+        body: &mut Body,
+    ) -> Compiled<()> {
         body.breaks.push(Vec::new());
         for _ in 0..times {
             self.block(inner, scope, body)?;
@@ -338,10 +447,17 @@ impl Compiler<'_> {
 /// What a statement does, up to its block if it has one.
 fn words(statement: &Statement) -> String {
     let text = match &statement.action {
-        Action::If(condition, ..) => format!("looks whether {}", crate::scenario::format_expression(condition)),
+        Action::If(condition, ..) => format!(
+            "looks whether {}",
+            crate::scenario::format_expression(condition)
+        ),
         Action::Choose(_) => "one of several".into(),
         Action::Comment(_) | Action::Register(_) | Action::Call(..) => String::new(),
-        Action::Atomic(_) | Action::Instruction(_) | Action::When(..) | Action::Loop(_) | Action::Repeat(..) => String::new(),
+        Action::Atomic(_)
+        | Action::Instruction(_)
+        | Action::When(..)
+        | Action::Loop(_)
+        | Action::Repeat(..) => String::new(),
         _ => format_statement(statement),
     };
     text.trim_end_matches(';').into()

@@ -42,7 +42,12 @@ impl Value {
 }
 
 impl Compiler<'_> {
-    pub(super) fn value(&mut self, expression: &Expression, scope: &Scope, body: &Body) -> Compiled<Value> {
+    pub(super) fn value(
+        &mut self,
+        expression: &Expression,
+        scope: &Scope,
+        body: &Body,
+    ) -> Compiled<Value> {
         let value = self.written(expression, scope, body)?;
         if value.nodes > MAX_NODES {
             let message = "too large when its functions are written out";
@@ -55,7 +60,12 @@ impl Compiler<'_> {
         match &expression.node {
             Node::Number(number) => {
                 let most = u64::from(*number);
-                Ok(Value::of(Ex::Const((*number).into()), Kind::Number(*number), most, &[]))
+                Ok(Value::of(
+                    Ex::Const((*number).into()),
+                    Kind::Number(*number),
+                    most,
+                    &[],
+                ))
             }
             Node::Place(place) => self.place(place, scope, body),
             Node::Entry(fields) => {
@@ -106,7 +116,11 @@ impl Compiler<'_> {
             return Ok(self.at(vec![*field], None, *kind, false));
         }
         if let Some(variable) = self.symbols.variable(name) {
-            let fields = self.variables.get(name.as_str()).cloned().unwrap_or_default();
+            let fields = self
+                .variables
+                .get(name.as_str())
+                .cloned()
+                .unwrap_or_default();
             let index = match &place.index {
                 Some(index) => Some(self.index(index, fields.len(), scope, body)?),
                 None => None,
@@ -115,13 +129,24 @@ impl Compiler<'_> {
         }
         if let Some(frame) = self.symbols.frame(name) {
             let frame = frame as u64;
-            return Ok(Value::of(Ex::Const(frame.cast_signed()), Kind::Frame, frame, &[]));
+            return Ok(Value::of(
+                Ex::Const(frame.cast_signed()),
+                Kind::Frame,
+                frame,
+                &[],
+            ));
         }
         let on = i64::from(self.knobs.contains(&name.as_str()));
         Ok(Value::number(Ex::Const(on), 1, &[]))
     }
 
-    fn index(&mut self, index: &Expression, length: usize, scope: &Scope, body: &Body) -> Compiled<Value> {
+    fn index(
+        &mut self,
+        index: &Expression,
+        length: usize,
+        scope: &Scope,
+        body: &Body,
+    ) -> Compiled<Value> {
         let value = self.value(index, scope, body)?;
         if value.most >= length as u64 {
             let message = format!("this may be up to {}, and there are {length}", value.most);
@@ -149,20 +174,42 @@ impl Compiler<'_> {
         let mut value = Value::of(ex, kind, most, &parts);
         value.shared |= shared;
         let index = index.map(|index| Box::new(index.ex));
-        value.target = Some(Target { fields, index, part: None, most });
+        value.target = Some(Target {
+            fields,
+            index,
+            part: None,
+            most,
+        });
         value
     }
 
     fn field(&mut self, value: Value, field: &Name) -> Compiled<Value> {
         let (shift, most) = self.format.field(&field.text).unwrap_or_default();
         let ones = EntryFormat::ones(most);
-        let kind = if field.text == "F" { Kind::Frame } else { Kind::Number(1) };
-        let target = value.target.clone().map(|target| Target { part: Some((shift, ones)), most, ..target });
+        let kind = if field.text == "F" {
+            Kind::Frame
+        } else {
+            Kind::Number(1)
+        };
+        let target = value.target.clone().map(|target| Target {
+            part: Some((shift, ones)),
+            most,
+            ..target
+        });
         let ex = Ex::Part(Box::new(value.ex.clone()), shift, ones);
-        Ok(Value { target, ..Value::of(fold(ex), kind, most, &[&value]) })
+        Ok(Value {
+            target,
+            ..Value::of(fold(ex), kind, most, &[&value])
+        })
     }
 
-    fn with(&mut self, inner: Value, fields: &[FieldValue], scope: &Scope, body: &Body) -> Compiled<Value> {
+    fn with(
+        &mut self,
+        inner: Value,
+        fields: &[FieldValue],
+        scope: &Scope,
+        body: &Body,
+    ) -> Compiled<Value> {
         let (mut parts, mut values) = (Vec::new(), vec![inner]);
         for FieldValue { field, value } in fields {
             let (shift, most) = self.format.field(&field.text).unwrap_or_default();
@@ -171,7 +218,10 @@ impl Compiler<'_> {
                 None => Value::number(Ex::Const(1), 1, &[]),
             };
             if new.most > most {
-                let message = format!("this may be up to {}, and {} only up to {most}", new.most, field.text);
+                let message = format!(
+                    "this may be up to {}, and {} only up to {most}",
+                    new.most, field.text
+                );
                 return Err(Diagnostic::new(field.span, message));
             }
             parts.push((shift, EntryFormat::ones(most), new.ex.clone()));
@@ -182,7 +232,13 @@ impl Compiler<'_> {
         Ok(Value::of(ex, Kind::Entry, self.format.most(), &values))
     }
 
-    fn function(&mut self, name: &Name, arguments: &[Expression], scope: &Scope, body: &Body) -> Compiled<Value> {
+    fn function(
+        &mut self,
+        name: &Name,
+        arguments: &[Expression],
+        scope: &Scope,
+        body: &Body,
+    ) -> Compiled<Value> {
         if let Some(builtin) = Builtin::named(&name.text) {
             return self.builtin(builtin, arguments, scope, body);
         }
@@ -191,7 +247,10 @@ impl Compiler<'_> {
         let Some(function) = functions.find(|one| one.name.text == name.text) else {
             return Err(Diagnostic::new(name.span, "no such function"));
         };
-        let mut inner = Scope { owner: String::new(), ..Scope::default() };
+        let mut inner = Scope {
+            owner: String::new(),
+            ..Scope::default()
+        };
         for (argument, parameter) in arguments.iter().zip(&function.parameters) {
             let value = self.argument(argument, parameter.kind, scope, body)?;
             inner.parameters.insert(parameter.name.text.clone(), value);
@@ -199,26 +258,51 @@ impl Compiler<'_> {
         self.value(&function.body, &inner, body)
     }
 
-    pub(super) fn argument(&mut self, argument: &Expression, kind: Kind, scope: &Scope, body: &Body) -> Compiled<Value> {
+    pub(super) fn argument(
+        &mut self,
+        argument: &Expression,
+        kind: Kind,
+        scope: &Scope,
+        body: &Body,
+    ) -> Compiled<Value> {
         let value = self.value(argument, scope, body)?;
         let most = self.most(kind);
         if value.most > most {
-            let message = format!("this may be up to {}, and the parameter only up to {most}", value.most);
+            let message = format!(
+                "this may be up to {}, and the parameter only up to {most}",
+                value.most
+            );
             return Err(Diagnostic::new(argument.span, message));
         }
         Ok(value)
     }
 
-    fn builtin(&mut self, builtin: Builtin, arguments: &[Expression], scope: &Scope, body: &Body) -> Compiled<Value> {
-        if let (Builtin::AtBoundary | Builtin::Done, [Expression { node: Node::Place(place), .. }]) =
-            (builtin, arguments)
+    fn builtin(
+        &mut self,
+        builtin: Builtin,
+        arguments: &[Expression],
+        scope: &Scope,
+        body: &Body,
+    ) -> Compiled<Value> {
+        if let (
+            Builtin::AtBoundary | Builtin::Done,
+            [
+                Expression {
+                    node: Node::Place(place),
+                    ..
+                },
+            ],
+        ) = (builtin, arguments)
         {
             let agent = self.symbols.agent(&place.name.text).unwrap_or_default();
             let ex = match builtin {
                 Builtin::Done => Ex::Done(agent),
                 _ => Ex::AtBoundary(agent),
             };
-            return Ok(Value { shared: true, ..Value::number(ex, 1, &[]) });
+            return Ok(Value {
+                shared: true,
+                ..Value::number(ex, 1, &[])
+            });
         }
         let mut values = Vec::new();
         for argument in arguments {
@@ -228,12 +312,20 @@ impl Compiler<'_> {
             (Builtin::Freed, [frame]) => {
                 let fields = self.freed()?;
                 let ex = Ex::At(fields, Box::new(frame.ex.clone()));
-                return Ok(Value { shared: true, ..Value::number(ex, 1, &[frame]) });
+                return Ok(Value {
+                    shared: true,
+                    ..Value::number(ex, 1, &[frame])
+                });
             }
             (_, [one]) => Ex::One(self.format.table(builtin), Box::new(one.ex.clone())),
             (_, [one, other]) => {
                 let (bits, table) = (self.format.bits(), self.format.table(builtin));
-                Ex::Two(table, bits, Box::new(one.ex.clone()), Box::new(other.ex.clone()))
+                Ex::Two(
+                    table,
+                    bits,
+                    Box::new(one.ex.clone()),
+                    Box::new(other.ex.clone()),
+                )
             }
             _ => Ex::Const(0),
         };
@@ -288,9 +380,15 @@ fn choice(condition: &Value, then: Value, otherwise: Value) -> Value {
         Some(0) => otherwise,
         Some(_) => then,
         None => {
-            let [one, two, three] = [condition, &then, &otherwise].map(|value| Box::new(value.ex.clone()));
+            let [one, two, three] =
+                [condition, &then, &otherwise].map(|value| Box::new(value.ex.clone()));
             let most = then.most.max(otherwise.most);
-            Value::of(Ex::If(one, two, three), then.kind, most, &[condition, &then, &otherwise])
+            Value::of(
+                Ex::If(one, two, three),
+                then.kind,
+                most,
+                &[condition, &then, &otherwise],
+            )
         }
     }
 }
@@ -314,7 +412,9 @@ fn fold(ex: Ex) -> Ex {
             (Some(_), Some(_)) => Some(Ex::Const(1)),
             _ => None,
         },
-        Ex::Equal(one, other) => number(one).zip(number(other)).map(|(one, other)| Ex::Const(i64::from(one == other))),
+        Ex::Equal(one, other) => number(one)
+            .zip(number(other))
+            .map(|(one, other)| Ex::Const(i64::from(one == other))),
         Ex::With(inner, parts) => folded_entry(number(inner), parts),
         _ => None,
     }

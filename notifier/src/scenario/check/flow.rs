@@ -50,8 +50,16 @@ pub(super) fn no_recursion(symbols: &Symbols) -> Result<(), Diagnostic> {
     loop {
         let before = graph.len();
         let left: Vec<&str> = graph.iter().map(|(name, _)| name.text.as_str()).collect();
-        let ends = |called: &[&Name]| called.iter().all(|name| !left.contains(&name.text.as_str()));
-        let kept: Vec<_> = graph.iter().filter(|(_, called)| !ends(called)).cloned().collect();
+        let ends = |called: &[&Name]| {
+            called
+                .iter()
+                .all(|name| !left.contains(&name.text.as_str()))
+        };
+        let kept: Vec<_> = graph
+            .iter()
+            .filter(|(_, called)| !ends(called))
+            .cloned()
+            .collect();
         graph = kept;
         let Some((name, _)) = graph.first() else {
             return Ok(());
@@ -81,14 +89,24 @@ fn uses<'a>(value: &'a Expression, called: &mut Vec<&'a Name>) {
             arguments.iter().for_each(|argument| uses(argument, called));
         }
         Node::Not(inner) | Node::Field(inner, _) => uses(inner, called),
-        Node::Binary(_, left, right) => [left, right].into_iter().for_each(|part| uses(part, called)),
-        Node::If(one, two, three) => [one, two, three].into_iter().for_each(|part| uses(part, called)),
+        Node::Binary(_, left, right) => [left, right]
+            .into_iter()
+            .for_each(|part| uses(part, called)),
+        Node::If(one, two, three) => [one, two, three]
+            .into_iter()
+            .for_each(|part| uses(part, called)),
         Node::With(inner, fields) => {
             uses(inner, called);
-            fields.iter().filter_map(|field| field.value.as_ref()).for_each(|value| uses(value, called));
+            fields
+                .iter()
+                .filter_map(|field| field.value.as_ref())
+                .for_each(|value| uses(value, called));
         }
         Node::Entry(fields) => {
-            fields.iter().filter_map(|field| field.value.as_ref()).for_each(|value| uses(value, called));
+            fields
+                .iter()
+                .filter_map(|field| field.value.as_ref())
+                .for_each(|value| uses(value, called));
         }
         Node::Number(_) | Node::Place(_) => {}
     }
@@ -101,7 +119,9 @@ pub(super) fn initial_state(scenario: &Scenario) -> Result<(), Diagnostic> {
         _ => None,
     });
     let mut set = Vec::new();
-    bodies.into_iter().try_for_each(|body| assignments(body, &mut set))
+    bodies
+        .into_iter()
+        .try_for_each(|body| assignments(body, &mut set))
 }
 
 fn assignments<'a>(body: &'a [Statement], set: &mut Vec<&'a Place>) -> Result<(), Diagnostic> {
@@ -118,7 +138,8 @@ fn assignments<'a>(body: &'a [Statement], set: &mut Vec<&'a Place>) -> Result<()
                 }
             }
             _ => {
-                let error = Diagnostic::new(statement.span, "the initial state is not done step by step");
+                let error =
+                    Diagnostic::new(statement.span, "the initial state is not done step by step");
                 return Err(error.hint("only assignments, choose, if and when"));
             }
         }
@@ -134,7 +155,10 @@ fn once<'a>(place: &'a Place, set: &mut Vec<&'a Place>) -> Result<(), Diagnostic
             && (other.field.is_none() || place.field.is_none() || other.field == place.field)
     };
     if set.iter().any(clash) {
-        let message = format!("contradictory initial state: `{}` is set twice", place.name.text);
+        let message = format!(
+            "contradictory initial state: `{}` is set twice",
+            place.name.text
+        );
         return Err(Diagnostic::new(place.name.span, message));
     }
     set.push(place);

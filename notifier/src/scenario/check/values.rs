@@ -69,7 +69,11 @@ impl Checker<'_> {
 
     fn whole(&mut self, place: &Place) -> Kinded {
         let name = &place.name;
-        let found = self.locals.iter().find(|(local, _)| *local == name.text).map(|(_, kind)| *kind);
+        let found = self
+            .locals
+            .iter()
+            .find(|(local, _)| *local == name.text)
+            .map(|(_, kind)| *kind);
         if let Some(kind) = found {
             return self.no_index(place).map(|()| kind);
         }
@@ -98,7 +102,10 @@ impl Checker<'_> {
     fn no_index(&self, place: &Place) -> Checks {
         match &place.index {
             None => Ok(()),
-            Some(index) => Err(Diagnostic::new(index.span, format!("`{}` is no array", place.name.text))),
+            Some(index) => Err(Diagnostic::new(
+                index.span,
+                format!("`{}` is no array", place.name.text),
+            )),
         }
     }
 
@@ -123,9 +130,17 @@ impl Checker<'_> {
         self.same(kind, Kind::Entry, span)?;
         if !self.symbols.fields.contains(&field.text.as_str()) {
             let fields = &self.symbols.fields;
-            return Err(crate::scenario::symbols::unknown(field, "field of an entry", fields));
+            return Err(crate::scenario::symbols::unknown(
+                field,
+                "field of an entry",
+                fields,
+            ));
         }
-        Ok(if field.text == "F" { Kind::Frame } else { Kind::Number(1) })
+        Ok(if field.text == "F" {
+            Kind::Frame
+        } else {
+            Kind::Number(1)
+        })
     }
 
     pub(super) fn kind_of(&mut self, value: &Expression) -> Kinded {
@@ -155,7 +170,10 @@ impl Checker<'_> {
 
     fn fields(&mut self, fields: &[FieldValue], span: Span) -> Kinded {
         if self.symbols.fields.is_empty() {
-            return Err(Diagnostic::new(span, "the format of an entry is not declared"));
+            return Err(Diagnostic::new(
+                span,
+                "the format of an entry is not declared",
+            ));
         }
         for FieldValue { field, value } in fields {
             let kind = self.field(Kind::Entry, field, field.span)?;
@@ -181,7 +199,9 @@ impl Checker<'_> {
 
     fn function(&mut self, name: &Name, arguments: &[Expression]) -> Kinded {
         if let Some(builtin) = Builtin::named(&name.text) {
-            return self.builtin(builtin, name, arguments).map(|()| Kind::Number(1));
+            return self
+                .builtin(builtin, name, arguments)
+                .map(|()| Kind::Number(1));
         }
         let mut functions = self.symbols.functions.iter();
         let Some(function) = functions.find(|one| one.name.text == name.text) else {
@@ -203,15 +223,24 @@ impl Checker<'_> {
                 };
                 named.next().map_or_else(global, |one| one.kind)
             }
-            Node::Place(Place { field: Some(field), .. }) | Node::Field(_, field) => {
-                if field.text == "F" { Kind::Frame } else { Kind::Number(1) }
+            Node::Place(Place {
+                field: Some(field), ..
+            })
+            | Node::Field(_, field) => {
+                if field.text == "F" {
+                    Kind::Frame
+                } else {
+                    Kind::Number(1)
+                }
             }
             Node::Entry(_) | Node::With(..) => Kind::Entry,
             Node::If(_, then, _) => self.result(then, parameters),
             Node::Call(name, _) => {
                 let mut functions = self.symbols.functions.iter();
                 let called = functions.find(|one| one.name == *name);
-                called.map_or(Kind::Number(1), |one| self.result(&one.body, &one.parameters))
+                called.map_or(Kind::Number(1), |one| {
+                    self.result(&one.body, &one.parameters)
+                })
             }
             _ => Kind::Number(1),
         }
@@ -220,8 +249,16 @@ impl Checker<'_> {
     fn builtin(&mut self, builtin: Builtin, name: &Name, arguments: &[Expression]) -> Checks {
         if matches!(builtin, Builtin::AtBoundary | Builtin::Done) {
             return match arguments {
-                [Expression { node: Node::Place(place), .. }] => self.agent(&place.name),
-                _ => Err(Diagnostic::new(name.span, format!("`{}` takes an agent", name.text))),
+                [
+                    Expression {
+                        node: Node::Place(place),
+                        ..
+                    },
+                ] => self.agent(&place.name),
+                _ => Err(Diagnostic::new(
+                    name.span,
+                    format!("`{}` takes an agent", name.text),
+                )),
             };
         }
         let (kind, count) = match builtin {
@@ -230,18 +267,29 @@ impl Checker<'_> {
             _ => (Kind::Entry, 2),
         };
         self.count(name, arguments, count)?;
-        arguments.iter().try_for_each(|argument| self.fits(argument, kind))
+        arguments
+            .iter()
+            .try_for_each(|argument| self.fits(argument, kind))
     }
 
     fn count(&self, name: &Name, arguments: &[Expression], count: usize) -> Checks {
         if arguments.len() == count {
             return Ok(());
         }
-        let message = format!("`{}` takes {count} arguments, not {}", name.text, arguments.len());
+        let message = format!(
+            "`{}` takes {count} arguments, not {}",
+            name.text,
+            arguments.len()
+        );
         Err(Diagnostic::new(name.span, message))
     }
 
-    pub(super) fn arguments(&mut self, name: &Name, arguments: &[Expression], parameters: &[Typed]) -> Checks {
+    pub(super) fn arguments(
+        &mut self,
+        name: &Name,
+        arguments: &[Expression],
+        parameters: &[Typed],
+    ) -> Checks {
         self.count(name, arguments, parameters.len())?;
         let mut pairs = arguments.iter().zip(parameters);
         pairs.try_for_each(|(argument, parameter)| self.fits(argument, parameter.kind.widest()))

@@ -23,7 +23,10 @@ impl Parser {
                 return Err(self.expected("the end of this expression"));
             }
             let node = Node::Binary(operator, Box::new(left), Box::new(right));
-            left = Expression { node, span: self.since(start) };
+            left = Expression {
+                node,
+                span: self.since(start),
+            };
         }
         Ok(left)
     }
@@ -34,7 +37,9 @@ impl Parser {
             Token::Word(word) => word.as_str(),
             _ => return None,
         };
-        Operator::ALL.into_iter().find(|operator| operator.sign() == found)
+        Operator::ALL
+            .into_iter()
+            .find(|operator| operator.sign() == found)
     }
 
     fn unary(&mut self) -> Parsed<Expression> {
@@ -43,7 +48,10 @@ impl Parser {
             // Weaker than comparisons: `not a == b` is `not (a == b)`.
             let inner = self.nested(|parser| parser.binary(Operator::Equal.strength()))?;
             let node = Node::Not(Box::new(inner));
-            return Ok(Expression { node, span: self.since(start) });
+            return Ok(Expression {
+                node,
+                span: self.since(start),
+            });
         }
         if self.take_word("if") {
             return self.conditional(start);
@@ -58,7 +66,10 @@ impl Parser {
         self.keyword("else")?;
         let otherwise = Box::new(self.expression()?);
         let node = Node::If(condition, then, otherwise);
-        Ok(Expression { node, span: self.since(start) })
+        Ok(Expression {
+            node,
+            span: self.since(start),
+        })
     }
 
     fn postfix(&mut self) -> Parsed<Expression> {
@@ -77,7 +88,10 @@ impl Parser {
             if changes > super::DEPTH {
                 return Err(self.expected("the end of this expression"));
             }
-            value = Expression { node, span: self.since(start) };
+            value = Expression {
+                node,
+                span: self.since(start),
+            };
         }
     }
 
@@ -93,7 +107,10 @@ impl Parser {
             Token::Word(_) => self.named()?,
             _ => return Err(self.expected("a value")),
         };
-        Ok(Expression { node, span: self.since(start) })
+        Ok(Expression {
+            node,
+            span: self.since(start),
+        })
     }
 
     fn parenthesis(&mut self) -> Parsed<Expression> {

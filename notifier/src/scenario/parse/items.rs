@@ -7,8 +7,23 @@ use crate::scenario::tree::{
 };
 
 const ITEMS: [&str; 17] = [
-    "os", "hardware", "frames", "entry", "shared", "ghost", "function", "procedure", "agent",
-    "event", "initially", "counter", "forbidden", "allowed", "required", "progress", "table",
+    "os",
+    "hardware",
+    "frames",
+    "entry",
+    "shared",
+    "ghost",
+    "function",
+    "procedure",
+    "agent",
+    "event",
+    "initially",
+    "counter",
+    "forbidden",
+    "allowed",
+    "required",
+    "progress",
+    "table",
 ];
 
 impl Parser {
@@ -77,7 +92,12 @@ impl Parser {
             false => Vec::new(),
         };
         self.sign(";")?;
-        Ok(Item::Variant(Variant { axis, name, about, knobs }))
+        Ok(Item::Variant(Variant {
+            axis,
+            name,
+            about,
+            knobs,
+        }))
     }
 
     fn names(&mut self) -> Parsed<Vec<crate::scenario::tree::Name>> {
@@ -107,7 +127,13 @@ impl Parser {
             false => None,
         };
         self.sign(";")?;
-        Ok(Item::Variable(Variable { ghost, name, count, kind, value }))
+        Ok(Item::Variable(Variable {
+            ghost,
+            name,
+            count,
+            kind,
+            value,
+        }))
     }
 
     fn count(&mut self) -> Parsed<Count> {
@@ -149,7 +175,10 @@ impl Parser {
     pub(super) fn typed(&mut self) -> Parsed<Typed> {
         let name = self.name()?;
         self.sign(":")?;
-        Ok(Typed { name, kind: self.kind()? })
+        Ok(Typed {
+            name,
+            kind: self.kind()?,
+        })
     }
 
     fn parameters(&mut self) -> Parsed<Vec<Typed>> {
@@ -167,13 +196,21 @@ impl Parser {
         self.sign("=")?;
         let body = self.expression()?;
         self.sign(";")?;
-        Ok(Item::Function(Function { name, parameters, body }))
+        Ok(Item::Function(Function {
+            name,
+            parameters,
+            body,
+        }))
     }
 
     fn procedure(&mut self) -> Parsed<Item> {
         let (name, parameters) = (self.name()?, self.parameters()?);
         let body = self.block()?;
-        Ok(Item::Procedure(Procedure { name, parameters, body }))
+        Ok(Item::Procedure(Procedure {
+            name,
+            parameters,
+            body,
+        }))
     }
 
     fn agent(&mut self) -> Parsed<Item> {
@@ -189,21 +226,35 @@ impl Parser {
                 return Err(self.expected("another `interrupt` or the end of the agent"));
             }
         }
-        Ok(Item::Agent(Agent { name, body, interrupts }))
+        Ok(Item::Agent(Agent {
+            name,
+            body,
+            interrupts,
+        }))
     }
 
     fn interrupt(&mut self) -> Parsed<Interrupt> {
         let (name, about) = (self.name()?, self.about());
         self.keyword("when")?;
         let (condition, body) = (self.expression()?, self.block()?);
-        Ok(Interrupt { name, about, condition, body })
+        Ok(Interrupt {
+            name,
+            about,
+            condition,
+            body,
+        })
     }
 
     fn event(&mut self) -> Parsed<Item> {
         let (name, about) = (self.name()?, self.about());
         self.keyword("when")?;
         let (condition, body) = (self.expression()?, self.block()?);
-        Ok(Item::Event(Event { name, about, condition, body }))
+        Ok(Item::Event(Event {
+            name,
+            about,
+            condition,
+            body,
+        }))
     }
 
     fn counter(&mut self) -> Parsed<Item> {
@@ -217,7 +268,11 @@ impl Parser {
         self.sign(":")?;
         let columns = self.list(Self::expression)?;
         self.sign(";")?;
-        Ok(Item::Table(Table { name, about, columns }))
+        Ok(Item::Table(Table {
+            name,
+            about,
+            columns,
+        }))
     }
 
     /// `always NAME: CONDITION;` is short for `required NAME always: CONDITION;`.
@@ -252,14 +307,25 @@ impl Parser {
             false => None,
         };
         self.sign(";")?;
-        Ok(Item::Property(Property { demand, name, about, scope, condition, counter }))
+        Ok(Item::Property(Property {
+            demand,
+            name,
+            about,
+            scope,
+            condition,
+            counter,
+        }))
     }
 
     fn scope(&mut self, demand: Demand) -> Scope {
         if demand != Demand::Progress && self.take_word("finally") {
             return Scope::Finally;
         }
-        let word = if demand == Demand::Required { "always" } else { "ever" };
+        let word = if demand == Demand::Required {
+            "always"
+        } else {
+            "ever"
+        };
         if demand != Demand::Progress {
             self.take_word(word);
         }

@@ -13,10 +13,46 @@ const DEPTH: usize = 64;
 
 /// Words that have a meaning of their own wherever they stand, so that nothing may be called so.
 const KEYWORDS: [&str; 40] = [
-    "agent", "always", "and", "atomic", "await", "break", "choose", "cmpxchg", "count", "counter",
-    "else", "entry", "event", "ever", "fill", "finally", "forbid", "frame", "frames", "free", "from",
-    "function", "ghost", "if", "initially", "instruction", "interrupt", "lock", "loop", "not", "or",
-    "procedure", "reg", "repeat", "return", "shared", "then", "tlbi", "when", "with",
+    "agent",
+    "always",
+    "and",
+    "atomic",
+    "await",
+    "break",
+    "choose",
+    "cmpxchg",
+    "count",
+    "counter",
+    "else",
+    "entry",
+    "event",
+    "ever",
+    "fill",
+    "finally",
+    "forbid",
+    "frame",
+    "frames",
+    "free",
+    "from",
+    "function",
+    "ghost",
+    "if",
+    "initially",
+    "instruction",
+    "interrupt",
+    "lock",
+    "loop",
+    "not",
+    "or",
+    "procedure",
+    "reg",
+    "repeat",
+    "return",
+    "shared",
+    "then",
+    "tlbi",
+    "when",
+    "with",
 ];
 
 /// Reads a scenario. What it says need not make sense yet: see [`check`](super::check).
@@ -131,7 +167,9 @@ impl Parser {
             return Err(self.expected("a name"));
         };
         if KEYWORDS.contains(&text.as_str()) {
-            return Err(self.expected("a name").hint("this word belongs to the language"));
+            return Err(self
+                .expected("a name")
+                .hint("this word belongs to the language"));
         }
         let text = text.clone();
         self.advance();

@@ -31,7 +31,11 @@ impl Parser {
         let label = self.about();
         let start = self.span();
         let action = self.action()?;
-        Ok(Statement { label, action, span: self.since(start) })
+        Ok(Statement {
+            label,
+            action,
+            span: self.since(start),
+        })
     }
 
     fn action(&mut self) -> Parsed<Action> {
@@ -55,7 +59,17 @@ impl Parser {
 
     /// The statements that end with a block rather than a semicolon.
     fn block_action(&mut self, word: &str) -> Parsed<Option<Action>> {
-        if !["atomic", "instruction", "if", "when", "choose", "loop", "repeat"].contains(&word) {
+        if ![
+            "atomic",
+            "instruction",
+            "if",
+            "when",
+            "choose",
+            "loop",
+            "repeat",
+        ]
+        .contains(&word)
+        {
             return Ok(None);
         }
         self.advance();
@@ -100,13 +114,18 @@ impl Parser {
         let span = self.span();
         let times = self.number()?;
         if times > REPEAT {
-            return Err(Diagnostic::new(span, format!("repeats at most {REPEAT} times")));
+            return Err(Diagnostic::new(
+                span,
+                format!("repeats at most {REPEAT} times"),
+            ));
         }
         Ok(Action::Repeat(times, self.block()?))
     }
 
     fn simple_action(&mut self, word: &str) -> Parsed<Action> {
-        let known = ["reg", "cmpxchg", "fill", "tlbi", "free", "await", "forbid", "count", "break", "return"];
+        let known = [
+            "reg", "cmpxchg", "fill", "tlbi", "free", "await", "forbid", "count", "break", "return",
+        ];
         if !known.contains(&word) {
             return self.call_or_assign();
         }
@@ -148,7 +167,12 @@ impl Parser {
         let new = self.expression()?;
         self.sign("->")?;
         let success = self.place()?;
-        Ok(Action::Cmpxchg { place, old, new, success })
+        Ok(Action::Cmpxchg {
+            place,
+            old,
+            new,
+            success,
+        })
     }
 
     fn call_or_assign(&mut self) -> Parsed<Action> {
@@ -160,15 +184,37 @@ impl Parser {
         let place = self.place()?;
         if !self.is_sign("=") {
             let statements = [
-                "atomic", "instruction", "if", "when", "choose", "loop", "repeat", "reg", "cmpxchg",
-                "fill", "tlbi", "free", "lock", "unlock", "read-lock", "read-unlock", "write-lock",
-                "write-unlock", "await", "forbid", "count", "break", "return",
+                "atomic",
+                "instruction",
+                "if",
+                "when",
+                "choose",
+                "loop",
+                "repeat",
+                "reg",
+                "cmpxchg",
+                "fill",
+                "tlbi",
+                "free",
+                "lock",
+                "unlock",
+                "read-lock",
+                "read-unlock",
+                "write-lock",
+                "write-unlock",
+                "await",
+                "forbid",
+                "count",
+                "break",
+                "return",
             ];
             let error = self.expected("`=`");
-            return Err(match crate::scenario::nearest(&place.name.text, statements) {
-                Some(meant) => error.hint(format!("did you mean the statement `{meant}`?")),
-                None => error,
-            });
+            return Err(
+                match crate::scenario::nearest(&place.name.text, statements) {
+                    Some(meant) => error.hint(format!("did you mean the statement `{meant}`?")),
+                    None => error,
+                },
+            );
         }
         self.sign("=")?;
         Ok(Action::Assign(place, self.expression()?))

@@ -103,7 +103,10 @@ pub(super) fn matrix(explored: &[Explored]) -> String {
 
 pub(super) fn flagship(why: &str, explored: &[Explored]) -> String {
     let matrix = explored.first().map(matrix_of);
-    text(&Flagship { not_live: why, matrix })
+    text(&Flagship {
+        not_live: why,
+        matrix,
+    })
 }
 
 pub(super) fn cells(explored: &[Explored]) -> String {
@@ -138,7 +141,10 @@ fn matrix_of(explored: &Explored) -> Matrix<'_> {
             trace_length: length(property),
         })
     });
-    Matrix { scenario: &explored.checked.scenario.name.text, cells: cells.collect() }
+    Matrix {
+        scenario: &explored.checked.scenario.name.text,
+        cells: cells.collect(),
+    }
 }
 
 fn length(property: &PropertyReport) -> Option<usize> {
@@ -173,13 +179,16 @@ fn property(property: &PropertyReport) -> PropertyDocument<'_> {
         states: property.states,
         trace_length: length(property),
         trace: property.trace.as_ref().map(trace),
-        counted: property.most.as_ref().map(|(counter, most)| CountedDocument {
-            counter,
-            at_most: match most {
-                Most::Times(times) => Some(*times),
-                Most::Unbounded => None,
-            },
-        }),
+        counted: property
+            .most
+            .as_ref()
+            .map(|(counter, most)| CountedDocument {
+                counter,
+                at_most: match most {
+                    Most::Times(times) => Some(*times),
+                    Most::Unbounded => None,
+                },
+            }),
     }
 }
 
@@ -190,16 +199,28 @@ fn trace(trace: &Trace) -> TraceDocument<'_> {
         changes: step
             .changes
             .iter()
-            .map(|change| ChangeDocument { name: &change.name, before: &change.before, after: &change.after })
+            .map(|change| ChangeDocument {
+                name: &change.name,
+                before: &change.before,
+                after: &change.after,
+            })
             .collect(),
     });
     TraceDocument {
-        initial: trace.initial.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        initial: trace
+            .initial
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect(),
         steps: steps.collect(),
         repeats_from: trace.again,
     }
 }
 
 fn table(table: &Table) -> TableDocument<'_> {
-    TableDocument { name: &table.name, columns: &table.columns, rows: &table.rows }
+    TableDocument {
+        name: &table.name,
+        columns: &table.columns,
+        rows: &table.rows,
+    }
 }

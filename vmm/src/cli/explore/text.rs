@@ -54,7 +54,10 @@ fn name(value: &Option<String>) -> &str {
 }
 
 fn row(cell: &Cell, property: &PropertyReport) -> [String; 6] {
-    let length = property.trace.as_ref().map_or("-".into(), |trace| trace.steps.len().to_string());
+    let length = property
+        .trace
+        .as_ref()
+        .map_or("-".into(), |trace| trace.steps.len().to_string());
     let verdict = match &property.most {
         Some((counter, most)) => format!("{} ({counter}: {})", property.verdict, times(*most)),
         None => property.verdict.to_string(),
@@ -80,7 +83,12 @@ fn titled(report: &Report) -> Vec<String> {
     let Cell { os, hardware } = &report.cell;
     let title = |table: &Table| {
         let place = format!("os {}, hardware {}", name(os), name(hardware));
-        format!("\n{}, {place}: {}\n{}", table.name, table.about, grid(table))
+        format!(
+            "\n{}, {place}: {}\n{}",
+            table.name,
+            table.about,
+            grid(table)
+        )
     };
     report.tables.iter().map(title).collect()
 }
@@ -103,6 +111,11 @@ fn notes(report: &Report) -> Vec<String> {
     if let Some(bound) = report.cut {
         notes.push(format!("{place}: {}", cut(bound, report)));
     }
+    if !report.ends && report.cut.is_none() && report.holds() {
+        notes.push(format!(
+            "{place}: no run comes to its end; what is asked `finally` is asked of none"
+        ));
+    }
     if report.stuck.is_some() {
         notes.push(format!("{place}: an agent can wait for ever"));
     }
@@ -116,19 +129,28 @@ fn cut(bound: Bound, report: &Report) -> String {
         Bound::Interrupted => "interrupted".into(),
     };
     let (states, depth) = (report.states, report.depth);
-    format!("{why}; {states} states were covered, all those less than {depth} steps away among them")
+    format!(
+        "{why}; {states} states were covered, all those less than {depth} steps away among them"
+    )
 }
 
 pub(super) fn cells(explored: &[Explored], traces: bool) -> String {
     let count: usize = explored.iter().map(|one| one.reports.len()).sum();
     let reports = explored.iter().flat_map(|one| &one.reports);
-    let texts: Vec<_> = reports.map(|report| cell(report, traces || count == 1)).collect();
+    let texts: Vec<_> = reports
+        .map(|report| cell(report, traces || count == 1))
+        .collect();
     texts.join("\n\n")
 }
 
 fn cell(report: &Report, traces: bool) -> String {
     let Cell { os, hardware } = &report.cell;
-    let mut text = format!("{}: os {}, hardware {}\n", report.scenario, name(os), name(hardware));
+    let mut text = format!(
+        "{}: os {}, hardware {}\n",
+        report.scenario,
+        name(os),
+        name(hardware)
+    );
     let _ = writeln!(
         text,
         "{} states of {} bits, {} steps between them, at most {} from the beginning",
@@ -142,7 +164,12 @@ fn cell(report: &Report, traces: bool) -> String {
         let _ = writeln!(text, "{table}");
     }
     for property in &report.properties {
-        let _ = writeln!(text, "\n{}: {}", property.property, row(&report.cell, property)[3]);
+        let _ = writeln!(
+            text,
+            "\n{}: {}",
+            property.property,
+            row(&report.cell, property)[3]
+        );
         if !property.about.is_empty() {
             let _ = writeln!(text, "  {}", property.about);
         }
@@ -159,10 +186,18 @@ fn cell(report: &Report, traces: bool) -> String {
 
 fn tell(trace: &Trace) -> String {
     let mut text = String::from("  at the beginning: ");
-    let initial = trace.initial.iter().map(|(name, value)| format!("{name} {value}"));
+    let initial = trace
+        .initial
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"));
     text.push_str(&initial.collect::<Vec<_>>().join("; "));
     text.push('\n');
-    let width = trace.steps.iter().map(|step| step.agent.len()).max().unwrap_or(0);
+    let width = trace
+        .steps
+        .iter()
+        .map(|step| step.agent.len())
+        .max()
+        .unwrap_or(0);
     for (number, step) in trace.steps.iter().enumerate() {
         if trace.again == Some(number) {
             text.push_str("  from here on the same repeats for ever:\n");
@@ -173,17 +208,33 @@ fn tell(trace: &Trace) -> String {
         let _ = writeln!(text, "  and everything is as before step {}", again + 1);
     }
     if let Some(step) = trace.steps.last() {
-        let after = step.after.iter().map(|(name, value)| format!("{name} {value}"));
-        let _ = writeln!(text, "  in the end: {}", after.collect::<Vec<_>>().join("; "));
+        let after = step
+            .after
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"));
+        let _ = writeln!(
+            text,
+            "  in the end: {}",
+            after.collect::<Vec<_>>().join("; ")
+        );
     }
     text
 }
 
 fn line(number: usize, width: usize, step: &Step) -> String {
-    let mut text = format!("  {:>3}  {:width$}  {}\n", number + 1, step.agent, step.words);
+    let mut text = format!(
+        "  {:>3}  {:width$}  {}\n",
+        number + 1,
+        step.agent,
+        step.words
+    );
     for change in &step.changes {
         let blank = " ".repeat(width);
-        let _ = writeln!(text, "       {blank}    {}: {} -> {}", change.name, change.before, change.after);
+        let _ = writeln!(
+            text,
+            "       {blank}    {}: {} -> {}",
+            change.name, change.before, change.after
+        );
     }
     text
 }

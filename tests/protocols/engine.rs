@@ -1,0 +1,138 @@
+//! The engine itself: deterministic, exact, the same without its reductions, honest at its limits.
+
+use std::ops::ControlFlow;
+
+use notifier::explore::{Bound, Cell, Limits, NAMES, Reductions, Verdict, explore};
+
+use crate::{report, report_with, reports, scenario};
+
+#[test]
+fn the_same_input_gives_the_same_output() {
+    for name in NAMES.into_iter().filter(|name| *name != "uffd-wp") {
+        assert_eq!(
+            format!("{:?}", reports(name)),
+            format!("{:?}", reports(name)),
+            "{name}"
+        );
+    }
+}
+
+/// Registers that are cleared when nobody reads them any more change neither verdicts nor traces.
+#[test]
+fn reductions_change_no_verdict() {
+    for name in NAMES {
+        let checked = scenario(name);
+        for cell in Cell::all(&checked) {
+            let slow = name == "uffd-wp" && cell.os.as_deref() != Some("mmap-write-lock");
+            if slow {
+                continue;
+            }
+            let with = report(&checked, &cell);
+            let without = report_with(&checked, &cell, Reductions::Off);
+            assert!(with.states <= without.states);
+            for (one, other) in with.properties.iter().zip(&without.properties) {
+                let told = |one: &notifier::explore::PropertyReport| {
+                    // A circle closes later where registers that nobody reads tell states apart.
+                    let trace = one.trace.as_ref().filter(|trace| trace.again.is_none());
+                    let length = trace.map(|trace| trace.steps.len());
+                    (one.verdict, length, one.most.clone())
+                };
+                assert_eq!(told(one), told(other), "{name} {cell:?} {}", one.property);
+            }
+        }
+    }
+}
+
+/// No agent of any scenario can wait for ever, and all can come to their end.
+#[test]
+fn every_scenario_comes_to_its_end() {
+    for name in NAMES {
+        let checked = scenario(name);
+        for cell in Cell::all(&checked)
+            .into_iter()
+            .filter(|_| name != "uffd-wp")
+        {
+            let report = report(&checked, &cell);
+            assert!(report.stuck.is_none(), "{name} {cell:?}");
+            // A search whose every question is answered stops before the end.
+            assert!(report.ends || !report.holds(), "{name} {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn a_search_that_hits_a_limit_decides_only_what_it_has_seen() {
+    let checked = scenario("uffd-wp");
+    let holds = Cell {
+        os: Some("pending-check-in-fault".into()),
+        hardware: Some("clears-w".into()),
+    };
+    let few = Limits {
+        states: 1000,
+        ..Limits::default()
+    };
+    let small = Limits {
+        memory: 1 << 18,
+        ..Limits::default()
+    };
+    for limits in [few, small] {
+        let mut watch = |_| ControlFlow::Continue(());
+        let report = explore(&checked, &holds, &limits, Reductions::On, &mut watch).unwrap();
+        assert_eq!(report.properties[0].verdict, Verdict::Undecided);
+        assert!(report.states <= limits.states && report.bytes <= limits.memory);
+        assert!(matches!(
+            report.cut,
+            Some(Bound::States(_) | Bound::Memory(_))
+        ));
+    }
+    let upgrade = scenario("upgrade");
+    let cell = Cell {
+        os: Some("none".into()),
+        hardware: Some("smmu".into()),
+    };
+    let limits = Limits {
+        states: 5,
+        ..Limits::default()
+    };
+    let report = explore(&upgrade, &cell, &limits, Reductions::On, &mut |_| {
+        ControlFlow::Continue(())
+    });
+    assert_eq!(report.unwrap().properties[0].verdict, Verdict::Undecided);
+}
+
+#[test]
+fn whoever_watches_can_stop_it() {
+    let checked = scenario("uffd-wp");
+    let cell = Cell {
+        os: Some("table-generation".into()),
+        hardware: Some("clears-w".into()),
+    };
+    let mut watch = |_| ControlFlow::Break(());
+    let report = explore(
+        &checked,
+        &cell,
+        &Limits::default(),
+        Reductions::On,
+        &mut watch,
+    )
+    .unwrap();
+    assert_eq!(report.cut, Some(Bound::Interrupted));
+    assert_eq!(report.properties[0].verdict, Verdict::Undecided);
+}
+
+#[test]
+fn a_state_of_the_uffd_wp_model_takes_at_most_24_bytes() {
+    let checked = scenario("uffd-wp");
+    let cell = Cell {
+        os: Some("pending-check-in-fault".into()),
+        hardware: Some("clears-w".into()),
+    };
+    let report = report(&checked, &cell);
+    assert!(report.states > 500_000);
+    assert!(
+        report.bytes <= 24 * report.states,
+        "{} bytes for {}",
+        report.bytes,
+        report.states
+    );
+}

@@ -1,0 +1,58 @@
+//! The protocols of `tests/scenarios`: what the explorer derives for each cell of each matrix, held
+//! fast, and that it derives it the same way every time.
+
+mod diagnostics;
+mod engine;
+mod matrices;
+mod model;
+mod shape;
+
+use std::ops::ControlFlow;
+
+use notifier::explore::{Cell, Limits, Reductions, Report, embedded, explore};
+use notifier::scenario::{Checked, Diagnostic, check, parse, text};
+
+/// The scenario of this name.
+fn scenario(name: &str) -> Checked {
+    check(parse(embedded(name).unwrap()).unwrap()).unwrap()
+}
+
+/// One cell, explored to its end.
+fn report(checked: &Checked, cell: &Cell) -> Report {
+    report_with(checked, cell, Reductions::On)
+}
+
+fn report_with(checked: &Checked, cell: &Cell, reductions: Reductions) -> Report {
+    let mut watch = |_| ControlFlow::Continue(());
+    explore(checked, cell, &Limits::default(), reductions, &mut watch).unwrap()
+}
+
+/// All cells of a scenario.
+fn reports(name: &str) -> Vec<Report> {
+    let checked = scenario(name);
+    Cell::all(&checked)
+        .iter()
+        .map(|cell| report(&checked, cell))
+        .collect()
+}
+
+/// What a text from outside comes to, as the command does it.
+fn outcome(bytes: &[u8]) -> Result<Vec<Report>, Diagnostic> {
+    let text = text(bytes)?;
+    let locate = |error: Diagnostic| error.locate("test.litmus", text);
+    let checked = parse(text).and_then(check).map_err(locate)?;
+    let limits = Limits {
+        states: 100_000,
+        memory: 64 << 20,
+    };
+    let run = |cell: &Cell| {
+        explore(&checked, cell, &limits, Reductions::On, &mut |_| {
+            ControlFlow::Continue(())
+        })
+    };
+    Cell::all(&checked)
+        .iter()
+        .map(run)
+        .collect::<Result<_, _>>()
+        .map_err(locate)
+}
