@@ -41,7 +41,7 @@ impl<const W: usize> Store<W> {
 
     /// Bytes in use if one more state came.
     pub(super) fn bytes_with_one_more(&self) -> usize {
-        let block = if self.len % BLOCK == 0 {
+        let block = if self.len.is_multiple_of(BLOCK) {
             BLOCK * self.stride * 4
         } else {
             0
@@ -79,7 +79,8 @@ impl<const W: usize> Store<W> {
 
     fn slot(&self, hash: u64) -> usize {
         // The high half of a product scales a hash to any size of the index.
-        ((u128::from(hash) * self.index.len() as u128) >> 64) as usize
+        let slot = high(u128::from(hash) * self.index.len() as u128);
+        usize::try_from(slot).unwrap_or(0)
     }
 
     /// What is at the place of a state that hashes so, which brings it into the processor's cache.
@@ -125,12 +126,12 @@ impl<const W: usize> Store<W> {
             slot = self.probe(state, hash).unwrap_or_else(|slot| slot);
         }
         self.index[slot] = u32::try_from(self.len).unwrap_or(FREE);
-        if self.len % BLOCK == 0 {
+        if self.len.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK * self.stride));
         }
         let halves = state
             .iter()
-            .flat_map(|word| [*word as u32, (*word >> 32) as u32]);
+            .flat_map(|word| [low_half(*word), low_half(*word >> 32)]);
         if let Some(block) = self.blocks.last_mut() {
             block.extend(halves.take(self.stride));
         }
@@ -158,9 +159,29 @@ pub(super) fn hash<const W: usize>(state: &State<W>) -> u64 {
     let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
     for word in state {
         let wide = u128::from(hash ^ word) * 0xa076_1d64_78bd_642f;
-        hash = (wide >> 64) as u64 ^ wide as u64 ^ 0xe703_7ed1_a0b4_28db;
+        hash = high(wide) ^ low(wide) ^ 0xe703_7ed1_a0b4_28db;
     }
     hash.wrapping_mul(0x8ebc_6af0_9c88_c6e3)
+}
+
+fn high(wide: u128) -> u64 {
+    (wide >> 64) as u64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only the low half is wanted"
+)]
+fn low(wide: u128) -> u64 {
+    wide as u64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only the low half is wanted"
+)]
+fn low_half(word: u64) -> u32 {
+    word as u32
 }
 
 #[cfg(test)]

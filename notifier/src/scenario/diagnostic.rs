@@ -18,7 +18,7 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// Where; `None` for the file as a whole.
     pub span: Option<Span>,
-    shown: Option<Shown>,
+    shown: Option<Box<Shown>>,
 }
 
 /// The place, worked out from the text.
@@ -68,7 +68,7 @@ impl Diagnostic {
             return self;
         };
         if self.shown.is_none() {
-            self.shown = Some(Shown::new(file, text, span));
+            self.shown = Some(Box::new(Shown::new(file, text, span)));
         }
         self
     }

@@ -198,7 +198,7 @@ impl Symbols {
             ));
         }
         let named = |field: &&str| fields.iter().any(|name| name.text == **field);
-        self.fields = FIELDS.into_iter().filter(|field| named(&field)).collect();
+        self.fields = FIELDS.into_iter().filter(|field| named(field)).collect();
         Ok(Vec::new())
     }
 

@@ -10,7 +10,7 @@ use super::args::Common;
 use super::exit::Exit;
 use super::explore;
 use super::payload;
-use crate::host::{self, KvmKind};
+use crate::host::{self, HostError, KvmKind};
 use crate::live::flagship::Flagship;
 use crate::machine::{MachineConfig, MachineError};
 use crate::memory::MemoryConfig;
@@ -35,6 +35,18 @@ enum NotRun {
         path: std::path::PathBuf,
         error: io::Error,
     },
+}
+
+impl NotRun {
+    /// Whether there is no KVM to run anything with, whatever was asked for.
+    fn is_no_kvm(&self) -> bool {
+        match self {
+            Self::Machine(MachineError::Host(error)) => {
+                !matches!(error, HostError::TooLittleMemory { .. })
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<&NotRun> for Exit {
@@ -83,7 +95,7 @@ pub(super) fn all(common: &Common) -> Exit {
     });
     let (host, runs) = match done {
         Ok(done) => done,
-        Err(error @ NotRun::Machine(MachineError::Host(_))) => return instead(common, &error),
+        Err(error) if error.is_no_kvm() => return instead(common, &error),
         Err(error) => return not_run(common, &error),
     };
     let text = if common.json {

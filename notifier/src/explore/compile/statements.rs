@@ -1,5 +1,7 @@
 //! Statements.
 
+use std::collections::btree_map::Entry;
+
 use super::values::Value;
 use super::{Body, Compiled, Compiler, Grouping, MAX_INSTRS, Scope};
 use crate::explore::code::{Ex, Instr, Target};
@@ -180,9 +182,9 @@ impl Compiler<'_> {
 
     fn register(&mut self, typed: &Typed, scope: &Scope, body: &mut Body) -> Compiled<()> {
         let key = (scope.owner.clone(), typed.name.text.clone());
-        if !body.registers.contains_key(&key) {
+        if let Entry::Vacant(free) = body.registers.entry(key) {
             let field = self.room(self.most(typed.kind), typed.name.span)?;
-            body.registers.insert(key, (field, typed.kind));
+            free.insert((field, typed.kind));
         }
         Ok(())
     }

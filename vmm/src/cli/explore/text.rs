@@ -36,7 +36,7 @@ pub(super) fn matrix(explored: &[Explored]) -> String {
             }
         }
         let _ = writeln!(text, "{grid}");
-        for table in one.reports.iter().flat_map(|report| titled(report)) {
+        for table in one.reports.iter().flat_map(titled) {
             let _ = writeln!(text, "{table}");
         }
         if let Some(report) = one.reports.first() {
