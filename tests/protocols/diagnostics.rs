@@ -15,7 +15,7 @@ fn with(more: &str) -> String {
 
 /// The message for a text, which must be wrong at `line:column`.
 fn refused(text: &str, line: usize, column: usize) -> String {
-    let error = outcome(text.as_bytes()).unwrap_err();
+    let error = outcome(text.as_bytes()).expect_err("it is refused");
     assert_eq!(error.position(), Some((line, column)), "{error}");
     error.to_string()
 }
@@ -259,4 +259,15 @@ fn a_file_that_is_cut_off_never_crashes() {
     {
         let _ = outcome(&text.as_bytes()[..length]);
     }
+}
+
+/// The example in the language's documentation is a scenario, and it shows what it is said to.
+#[test]
+fn the_documented_example_is_a_scenario() {
+    let page = include_str!("../../docs/language.md");
+    let example = page.split("```").nth(1).expect("there is an example");
+    let reports = outcome(example.as_bytes()).expect("it is a scenario");
+    let property = &reports[0].properties[0];
+    assert_eq!(property.property, "nothing-lost");
+    assert_eq!(property.verdict, notifier::explore::Verdict::Violated);
 }

@@ -14,7 +14,9 @@ use notifier::scenario::{Checked, Diagnostic, check, parse, text};
 
 /// The scenario of this name.
 fn scenario(name: &str) -> Checked {
-    check(parse(embedded(name).unwrap()).unwrap()).unwrap()
+    let text = embedded(name).expect("it comes with the explorer");
+    let checked = parse(text).and_then(check);
+    checked.unwrap_or_else(|error| panic!("{}", error.locate(name, text)))
 }
 
 /// One cell, explored to its end.
@@ -24,7 +26,7 @@ fn report(checked: &Checked, cell: &Cell) -> Report {
 
 fn report_with(checked: &Checked, cell: &Cell, reductions: Reductions) -> Report {
     let mut watch = |_| ControlFlow::Continue(());
-    explore(checked, cell, &Limits::default(), reductions, &mut watch).unwrap()
+    explore(checked, cell, &Limits::default(), reductions, &mut watch).expect("it can be explored")
 }
 
 /// All cells of a scenario.

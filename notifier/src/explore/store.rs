@@ -4,19 +4,24 @@ use super::machine::State;
 
 /// States in a block of the list.
 const BLOCK: usize = 1 << 14;
-/// A place of the index that is free.
-const FREE: u32 = u32::MAX;
+/// Places of the index at first.
+const FIRST: usize = 1 << 10;
+/// Bytes of a place of the index.
+const SLOT: usize = 5;
 
 /// A list of states and an index to find one by what it is.
 ///
-/// The list keeps a state's 32-bit words up to the last one in use; the index, open addressing over
-/// 32-bit numbers, is at most nine tenths full. Both together take 24 bytes or less for states of up
-/// to 96 bits, growth of the index aside. No hash is taken for a state: what is found is compared.
+/// The list keeps a state's 32-bit words up to the last one in use. The index is a table with open
+/// addressing, at most four fifths full: the number of a state, 32 bits, and beside it 8 bits of its
+/// hash, so that few states are compared that are not the same. Together that is 24 bytes or less for
+/// states of up to 96 bits. No hash is taken for a state: what is found is compared.
 pub(super) struct Store<const W: usize> {
     blocks: Vec<Vec<u32>>,
     /// 32-bit words of a state.
     stride: usize,
     index: Vec<u32>,
+    /// 0 where the index is free.
+    tags: Vec<u8>,
     len: usize,
 }
 
@@ -25,7 +30,8 @@ impl<const W: usize> Store<W> {
         Self {
             blocks: Vec::new(),
             stride: bits.div_ceil(32).max(1),
-            index: vec![FREE; 1 << 10],
+            index: vec![0; FIRST],
+            tags: vec![0; FIRST],
             len: 0,
         }
     }
@@ -36,7 +42,7 @@ impl<const W: usize> Store<W> {
 
     /// Bytes in use.
     pub(super) fn bytes(&self) -> usize {
-        self.blocks.len() * BLOCK * self.stride * 4 + self.index.len() * 4
+        self.blocks.len() * BLOCK * self.stride * 4 + self.index.len() * SLOT
     }
 
     /// Bytes in use if one more state came.
@@ -51,11 +57,11 @@ impl<const W: usize> Store<W> {
         } else {
             0
         };
-        self.bytes() + block + index * 4
+        self.bytes() + block + index * SLOT
     }
 
     fn is_full(&self) -> bool {
-        self.len >= self.index.len() / 10 * 9
+        self.len >= self.index.len() / 5 * 4
     }
 
     /// Half as much again: doubling would leave most of the index empty half of the time.
@@ -64,9 +70,8 @@ impl<const W: usize> Store<W> {
     }
 
     pub(super) fn get(&self, id: usize) -> State<W> {
-        let words = self.words(id);
         let mut state = [0; W];
-        for (at, word) in words.iter().enumerate() {
+        for (at, word) in self.words(id).iter().enumerate() {
             state[at / 2] |= u64::from(*word) << (at % 2 * 32);
         }
         state
@@ -85,11 +90,11 @@ impl<const W: usize> Store<W> {
 
     /// What is at the place of a state that hashes so, which brings it into the processor's cache.
     pub(super) fn touch(&self, hash: u64) -> u32 {
-        let id = self.index[self.slot(hash)];
-        if id == FREE {
-            0
+        let slot = self.slot(hash);
+        if self.tags[slot] == tag(hash) {
+            self.words(self.index[slot] as usize)[0]
         } else {
-            self.words(id as usize)[0]
+            0
         }
     }
 
@@ -100,19 +105,25 @@ impl<const W: usize> Store<W> {
 
     /// The number of `state`, or the place of the index where it belongs.
     fn probe(&self, state: &State<W>, hash: u64) -> Result<usize, usize> {
-        let mut slot = self.slot(hash);
+        let (mut slot, wanted) = (self.slot(hash), tag(hash));
         loop {
-            let id = self.index[slot];
-            if id == FREE {
+            let found = self.tags[slot];
+            if found == 0 {
                 return Err(slot);
             }
-            if self.get(id as usize) == *state {
-                return Ok(id as usize);
+            let id = self.index[slot] as usize;
+            if found == wanted && self.get(id) == *state {
+                return Ok(id);
             }
-            slot += 1;
-            if slot == self.index.len() {
-                slot = 0;
-            }
+            slot = self.after(slot);
+        }
+    }
+
+    fn after(&self, slot: usize) -> usize {
+        if slot + 1 == self.index.len() {
+            0
+        } else {
+            slot + 1
         }
     }
 
@@ -125,7 +136,7 @@ impl<const W: usize> Store<W> {
             self.grow();
             slot = self.probe(state, hash).unwrap_or_else(|slot| slot);
         }
-        self.index[slot] = u32::try_from(self.len).unwrap_or(FREE);
+        self.put(slot, self.len, hash);
         if self.len.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK * self.stride));
         }
@@ -139,19 +150,30 @@ impl<const W: usize> Store<W> {
         true
     }
 
+    fn put(&mut self, slot: usize, id: usize, hash: u64) {
+        self.index[slot] = u32::try_from(id).unwrap_or(u32::MAX);
+        self.tags[slot] = tag(hash);
+    }
+
     /// The old index is gone before the new one is there: it is made from the list.
     fn grow(&mut self) {
         let size = self.grown();
-        self.index = Vec::new();
-        self.index = vec![FREE; size];
+        (self.index, self.tags) = (Vec::new(), Vec::new());
+        (self.index, self.tags) = (vec![0; size], vec![0; size]);
         for id in 0..self.len {
-            let mut slot = self.slot(hash(&self.get(id)));
-            while self.index[slot] != FREE {
-                slot = if slot + 1 == size { 0 } else { slot + 1 };
+            let hash = hash(&self.get(id));
+            let mut slot = self.slot(hash);
+            while self.tags[slot] != 0 {
+                slot = self.after(slot);
             }
-            self.index[slot] = u32::try_from(id).unwrap_or(FREE);
+            self.put(slot, id, hash);
         }
     }
+}
+
+/// Some bits of a hash that do not decide where it goes; never 0.
+fn tag(hash: u64) -> u8 {
+    hash.to_le_bytes()[0] | 1
 }
 
 /// Multiplies and folds each word (as wyhash does); nothing depends on it but speed.
@@ -161,7 +183,7 @@ pub(super) fn hash<const W: usize>(state: &State<W>) -> u64 {
         let wide = u128::from(hash ^ word) * 0xa076_1d64_78bd_642f;
         hash = high(wide) ^ low(wide) ^ 0xe703_7ed1_a0b4_28db;
     }
-    hash.wrapping_mul(0x8ebc_6af0_9c88_c6e3)
+    hash ^ hash >> 29
 }
 
 fn high(wide: u128) -> u64 {
@@ -199,9 +221,10 @@ mod tests {
             }
         }
         assert_eq!(store.len(), 100_000);
-        for number in (0..100_000).step_by(997) {
-            assert_eq!(store.get(number as usize), state(number));
-            assert_eq!(store.find(&state(number)), Some(number as usize));
+        for number in (0..100_000_u32).step_by(997) {
+            let id = number as usize;
+            assert_eq!(store.get(id), state(number.into()));
+            assert_eq!(store.find(&state(number.into())), Some(id));
         }
         assert_eq!(store.find(&[1, 1]), None);
     }

@@ -80,7 +80,7 @@ pub struct Symbols {
     pub variants: Vec<Variant>,
     /// The frames.
     pub frames: Vec<String>,
-    /// The fields of an entry, in the order of [`FIELDS`].
+    /// The fields of an entry, in the order P, F, W, D, A, SD, WP.
     pub fields: Vec<&'static str>,
     /// Shared and ghost variables.
     pub variables: Vec<Variable>,

@@ -68,7 +68,7 @@ fn expressions() -> impl Strategy<Value = Expression> {
         let boxed = inner.clone().prop_map(Box::new);
         let operators = proptest::sample::select(Operator::ALL.to_vec());
         prop_oneof![
-            boxed.clone().prop_map(|one| Node::Not(one)),
+            boxed.clone().prop_map(Node::Not),
             (operators, boxed.clone(), boxed.clone())
                 .prop_map(|(operator, one, other)| Node::Binary(operator, one, other)),
             (boxed.clone(), boxed.clone(), boxed.clone())
