@@ -109,6 +109,17 @@ fn two_increments_that_read_and_write_in_two_steps_lose_one() {
     assert_eq!(verdict(&text(tried)), Verdict::Holds);
 }
 
+/// A register is kept over steps that do not look at it, around a loop and into a branch.
+#[test]
+fn a_register_keeps_its_value_for_as_long_as_somebody_may_read_it() {
+    let text = "scenario x; shared n: 0..3 = 2; shared m: flag; shared out: 0..3;
+         agent a { reg r: 0..3; reg s: 0..3; r = n; n = 0; m = 1;
+            loop { m = 0; choose { break; } or { s = n; s = r; } or { s = 1; } }
+            if m { out = s; } else { m = 1; out = r; } }
+         required q finally: out == 2;";
+    assert_eq!(verdict(text), Verdict::Holds);
+}
+
 #[test]
 fn locks_exclude_whom_they_should() {
     let text = |one: &str, other: &str| {
