@@ -1,6 +1,6 @@
 //! What an address space is besides its page table: who follows it, and what they were told.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex};
 
 use super::context::{self, Context, Inside, SpaceId};
@@ -119,6 +119,9 @@ impl Core {
         let seat = Arc::new(Seat::new(self.id, member, at_end));
         let pending = self.while_going(|| self.registry.add(&seat))?;
         self.registry.wait(pending);
+        // Pairs with the fence of `AddressSpace::invalidate_unlocked`: either that sees who joined, or
+        // who joined sees what was written before it.
+        fence(Ordering::SeqCst);
         Ok(seat)
     }
 

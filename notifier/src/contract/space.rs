@@ -68,8 +68,8 @@ impl<P> AddressSpace<P> {
     /// [`PageTableGuard::invalidate_secondary_tlbs`].
     #[track_caller]
     pub fn invalidate_unlocked(&self, range: AddrRange<Gva>) {
-        // Pairs with the lock that registration takes: either it sees the entry that the caller
-        // wrote, or this sees the new subscriber.
+        // Pairs with the one at the end of registration: either who joined sees the entry that the
+        // caller wrote, or this sees who joined.
         fence(Ordering::SeqCst);
         self.core.invalidate_secondary_tlbs(range);
     }

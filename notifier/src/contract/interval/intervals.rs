@@ -75,6 +75,15 @@ impl State {
     }
 }
 
+/// An invalidation that ends here: refused, or its subscriber panicked.
+struct Opened<'a>(&'a Intervals);
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Intervals {
     pub(in super::super) fn new(space: SpaceId) -> Self {
         let state = State {
@@ -147,8 +156,10 @@ impl Intervals {
     /// and there is no end to be told.
     #[track_caller]
     pub(in super::super) fn start(&self, event: &RangeEvent) -> Result<(), Again> {
-        self.invalidate(&IntervalEvent::Change(*event))
-            .inspect_err(|_| self.end())
+        let opened = Opened(self);
+        self.invalidate(&IntervalEvent::Change(*event))?;
+        std::mem::forget(opened);
+        Ok(())
     }
 
     /// An invalidation that was started has ended.
@@ -163,9 +174,9 @@ impl Intervals {
     /// The address space ends.
     #[track_caller]
     pub(in super::super) fn release(&self) {
+        let _opened = Opened(self);
         // Nobody refuses who may sleep.
         let _never = self.invalidate(&IntervalEvent::Release);
-        self.end();
     }
 
     #[track_caller]

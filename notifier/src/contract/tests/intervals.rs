@@ -139,6 +139,30 @@ fn a_read_is_not_begun_under_the_lock() {
     let _begun = interval.read_begin();
 }
 
+/// Panics when it is told something.
+struct Broken;
+
+impl IntervalSubscriber for Broken {
+    type State = ();
+
+    fn invalidate(&self, (): &mut (), _: &IntervalEvent) -> FirstPass {
+        panic!("in an invalidation");
+    }
+}
+
+#[test]
+fn an_invalidation_that_panics_is_over() {
+    let space = space();
+    let user = Arc::new(UserLock::new(()));
+    let interval = space.insert_interval(page(), &user, Broken).unwrap();
+    let inner = Arc::clone(&space);
+    let panicked = std::thread::spawn(move || invalidate(&inner, page())).join();
+    assert!(panicked.is_err());
+    assert_eq!(space.interval_sequence() % 2, 0);
+    let begun = interval.read_begin();
+    assert!(!interval.retry(&interval.lock(), begun));
+}
+
 /// Writes down when each of its passes runs.
 struct TwoPass(Arc<Mutex<Vec<(&'static str, u8)>>>, u8);
 
