@@ -1,0 +1,174 @@
+//! The implementation of this project, [`notifier::contract`], as the suite wants it.
+//!
+//! What its types can't say is refused with [`Refused::ByType`]; what its detector catches panics.
+
+mod interval;
+mod single;
+mod subscriber;
+
+use std::sync::Arc;
+
+use notifier::contract::{self, AddressSpace, PageTableGuard};
+
+use crate::subject::{
+    Age, Aging, Bounds, Callbacks, Context, Event, Exit, Implementation, Intervals, Lifetime,
+    LockedTable, Ranges, Refusals, Refused, Registration,
+};
+use subscriber::{Owners, member};
+
+/// The built-in implementation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Builtin;
+
+impl Builtin {
+    fn space() -> Arc<Space> {
+        Arc::new(Space {
+            space: Arc::new(AddressSpace::new(())),
+            owners: Arc::default(),
+        })
+    }
+}
+
+impl Implementation for Builtin {
+    fn ranges(&self) -> Option<Arc<dyn Ranges>> {
+        Some(Self::space())
+    }
+
+    fn refusals(&self) -> Option<Arc<dyn Refusals>> {
+        Some(Self::space())
+    }
+
+    fn lifetime(&self) -> Option<Arc<dyn Lifetime>> {
+        Some(Self::space())
+    }
+
+    fn intervals(&self) -> Option<Arc<dyn Intervals>> {
+        Some(Self::space())
+    }
+
+    fn aging(&self) -> Option<Arc<dyn Aging>> {
+        Some(Self::space())
+    }
+
+    fn context(&self) -> Option<Arc<dyn Context>> {
+        Some(Self::space())
+    }
+}
+
+struct Space {
+    space: Arc<AddressSpace<()>>,
+    owners: Arc<Owners>,
+}
+
+fn invalid(error: impl ToString) -> Refused {
+    Refused::Invalid(error.to_string())
+}
+
+fn exited(_: contract::RegisterError) -> Refused {
+    Refused::Exited
+}
+
+struct Registered(contract::Subscription);
+
+impl Registration for Registered {
+    fn unregister(self: Box<Self>) -> Result<(), Refused> {
+        drop(self.0);
+        Ok(())
+    }
+}
+
+impl Ranges for Space {
+    fn register(&self, callbacks: Callbacks) -> Result<Box<dyn Registration>, Refused> {
+        let member = member(callbacks, &self.owners)?;
+        let subscription = self.space.register(member).map_err(exited)?;
+        Ok(Box::new(Registered(subscription)))
+    }
+
+    fn invalidate(
+        &self,
+        event: Event,
+        bounds: Bounds,
+        body: &mut dyn FnMut(),
+    ) -> Result<(), Refused> {
+        let event = self.owners.event(event)?;
+        let range = bounds.range().map_err(invalid)?;
+        let _window = self.space.mutate().into_window(event, range);
+        body();
+        Ok(())
+    }
+
+    /// An end is the drop of a start.
+    fn end_without_start(&self, _: Event, _: Bounds) -> Result<(), Refused> {
+        Err(Refused::ByType)
+    }
+
+    fn with_page_table(&self, body: &mut dyn FnMut(&dyn LockedTable)) -> Result<(), Refused> {
+        let guard = self.space.lock_page_table();
+        body(&Locked(&guard));
+        Ok(())
+    }
+
+    fn invalidate_unlocked(&self, bounds: Bounds) -> Result<(), Refused> {
+        let range = bounds.range().map_err(invalid)?;
+        self.space.invalidate_unlocked(range);
+        Ok(())
+    }
+}
+
+struct Locked<'a>(&'a PageTableGuard<'a, ()>);
+
+impl LockedTable for Locked<'_> {
+    fn invalidate_secondary_tlbs(&self, bounds: Bounds) -> Result<(), Refused> {
+        let range = bounds.range().map_err(invalid)?;
+        self.0.invalidate_secondary_tlbs(range);
+        Ok(())
+    }
+}
+
+impl Refusals for Space {
+    fn try_invalidate(
+        &self,
+        event: Event,
+        bounds: Bounds,
+        body: &mut dyn FnMut(),
+    ) -> Result<(), Refused> {
+        let event = self.owners.event(event)?;
+        let range = bounds.range().map_err(invalid)?;
+        let mut mutation = self.space.mutate();
+        let started = mutation.try_start(event, range);
+        let _window = started.map_err(|contract::Again| Refused::Again)?;
+        body();
+        Ok(())
+    }
+}
+
+impl Exit for Space {
+    fn exit(&self) -> Result<(), Refused> {
+        self.space.exit();
+        Ok(())
+    }
+}
+
+impl Aging for Space {
+    fn age(&self, question: Age, bounds: Bounds) -> Result<bool, Refused> {
+        let range = bounds.range().map_err(invalid)?;
+        let table = self.space.lock_page_table();
+        Ok(match question {
+            Age::ClearFlush => table.clear_flush_young(range),
+            Age::Clear => table.clear_young(range),
+            Age::Test => table.test_young(range),
+        })
+    }
+}
+
+impl Context for Space {
+    fn might_sleep(&self) -> Result<(), Refused> {
+        contract::might_sleep();
+        Ok(())
+    }
+
+    /// Its secondary-TLB callback is handed nothing but a range.
+    fn install(&self, _: Bounds) -> Result<(), Refused> {
+        Err(Refused::ByType)
+    }
+}

@@ -1,0 +1,31 @@
+//! The cases, a module for each section.
+
+mod aging;
+mod context;
+mod intervals;
+mod lifetime;
+mod ranges;
+mod reads;
+mod refusals;
+mod shared;
+mod two_families;
+mod two_passes;
+
+use crate::case::Case;
+
+/// All cases, by section.
+pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+    let modules: [&'static [Case]; 10] = [
+        ranges::CASES,
+        two_families::CASES,
+        refusals::CASES,
+        lifetime::CASES,
+        shared::CASES,
+        intervals::CASES,
+        reads::CASES,
+        two_passes::CASES,
+        aging::CASES,
+        context::CASES,
+    ];
+    modules.into_iter().flatten()
+}

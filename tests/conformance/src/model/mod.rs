@@ -1,0 +1,181 @@
+//! A second implementation of the contract, plain and slow: one lock, one condition variable.
+//!
+//! Without a fault it passes every case, which shows that the cases are not made for one
+//! implementation. With a [`Fault`] it fails those that name it as their twin. Nothing but cases uses
+//! it.
+
+mod age;
+mod detector;
+mod dispatch;
+mod interval;
+mod interval_handle;
+mod membership;
+mod seat;
+mod single;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+
+use crate::faulty::Fault;
+use crate::subject::{
+    Aging, Context, Implementation, Intervals, Lifetime, Operations, Ranges, Refusals, Refused,
+};
+use detector::{Inside, Kind};
+use interval::IntervalState;
+use seat::{Seat, lock};
+use single::Single;
+
+/// Makes address spaces of the model, with or without a fault.
+#[derive(Clone, Default)]
+pub struct Model {
+    fault: Option<Fault>,
+    spaces: Arc<Mutex<Vec<Weak<Space>>>>,
+}
+
+impl Model {
+    /// The model without a fault.
+    pub fn correct() -> Self {
+        Self::default()
+    }
+
+    /// The model with one.
+    pub fn with(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            ..Self::default()
+        }
+    }
+
+    fn space(&self) -> Arc<Space> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let space = Arc::new_cyclic(|myself| Space {
+            myself: Weak::clone(myself),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            fault: self.fault,
+            spaces: Arc::clone(&self.spaces),
+            state: Mutex::new(State::new(self.fault)),
+            changed: Condvar::new(),
+            page_table: Mutex::new(()),
+        });
+        lock(&self.spaces).push(Arc::downgrade(&space));
+        space
+    }
+}
+
+impl Implementation for Model {
+    fn ranges(&self) -> Option<Arc<dyn Ranges>> {
+        Some(self.space())
+    }
+
+    fn refusals(&self) -> Option<Arc<dyn Refusals>> {
+        Some(self.space())
+    }
+
+    fn lifetime(&self) -> Option<Arc<dyn Lifetime>> {
+        Some(self.space())
+    }
+
+    fn intervals(&self) -> Option<Arc<dyn Intervals>> {
+        Some(self.space())
+    }
+
+    fn aging(&self) -> Option<Arc<dyn Aging>> {
+        Some(self.space())
+    }
+
+    fn context(&self) -> Option<Arc<dyn Context>> {
+        Some(self.space())
+    }
+}
+
+struct Space {
+    myself: Weak<Self>,
+    id: usize,
+    fault: Option<Fault>,
+    spaces: Arc<Mutex<Vec<Weak<Self>>>>,
+    state: Mutex<State>,
+    changed: Condvar,
+    page_table: Mutex<()>,
+}
+
+struct State {
+    seats: Vec<Arc<Seat>>,
+    /// Windows that are open.
+    windows: u32,
+    /// Who waits until none is.
+    joining: u32,
+    exited: bool,
+    singles: HashMap<Operations, Single>,
+    intervals: IntervalState,
+}
+
+impl State {
+    fn new(fault: Option<Fault>) -> Self {
+        Self {
+            seats: Vec::new(),
+            windows: 0,
+            joining: 0,
+            exited: false,
+            singles: HashMap::new(),
+            intervals: IntervalState::new(fault),
+        }
+    }
+}
+
+impl Space {
+    fn has(&self, fault: impl Into<Fault>) -> bool {
+        self.fault == Some(fault.into())
+    }
+
+    /// Refuses in such a context, unless this fault is there.
+    fn refuse_unless(
+        &self,
+        fault: impl Into<Fault>,
+        what: &str,
+        which: impl Fn(Inside) -> bool,
+    ) -> Result<(), Refused> {
+        if self.has(fault) {
+            return Ok(());
+        }
+        detector::refuse(what, which)
+    }
+
+    fn not_locked(&self, fault: impl Into<Fault>, what: &str) -> Result<(), Refused> {
+        self.refuse_unless(fault, what, |inside| matches!(inside, Inside::Lock(_)))
+    }
+
+    fn others(&self) -> Vec<Arc<Self>> {
+        let spaces = lock(&self.spaces);
+        let others = spaces.iter().filter_map(Weak::upgrade);
+        others.filter(|space| space.id != self.id).collect()
+    }
+
+    /// Frees a subscriber that was given back, on whichever thread comes last.
+    fn free(&self, seat: &Seat) {
+        let _inside = detector::Entered::new(Inside::Atomic(self.id, Kind::Free));
+        if let Some(free) = &seat.callbacks.free {
+            free();
+            if self.has(crate::faulty::LifetimeFault::FreeTwice) {
+                free();
+            }
+        }
+    }
+
+    /// Calls a subscriber unless it is gone, and frees it if that was what it waited for.
+    fn call<R>(
+        &self,
+        seat: &Seat,
+        inside: Inside,
+        body: impl FnOnce(&crate::subject::Callbacks) -> R,
+    ) -> Option<R> {
+        let (result, free) = seat.call(|callbacks| {
+            let _inside = detector::Entered::new(inside);
+            body(callbacks)
+        });
+        if free {
+            self.free(seat);
+        }
+        result
+    }
+}

@@ -1,0 +1,55 @@
+//! What an implementation under test provides: one trait for each group of rules, in the shape of
+//! the kernel's interface, with everything that can go wrong as a value.
+//!
+//! Whoever tests a part implements a part; the cases of the rest are reported as not offered.
+
+mod bounds;
+mod callbacks;
+mod change;
+mod refused;
+mod space;
+
+use std::sync::Arc;
+
+pub use bounds::{Bounds, Extent, PAGE};
+pub use callbacks::{Again, Answer, Ask, Call, Callbacks, IntervalCallbacks, Refuses, Start, Tell};
+pub use change::{Blocking, Change, Event, OwnerId};
+pub use refused::Refused;
+pub use space::{
+    Age, Aging, AllocFailed, Context, Exit, Interval, Intervals, Lifetime, LockedTable, Operations,
+    Ranges, Read, Refusals, Registration, Shared,
+};
+
+/// An implementation of the contract: makes a new address space whenever it is asked for one, or
+/// says that it has nothing of the kind.
+pub trait Implementation: Send + Sync {
+    /// For the rules on ranges, events and secondary TLBs.
+    fn ranges(&self) -> Option<Arc<dyn Ranges>> {
+        None
+    }
+
+    /// For the rules on starts that must not sleep.
+    fn refusals(&self) -> Option<Arc<dyn Refusals>> {
+        None
+    }
+
+    /// For the rules on coming and going.
+    fn lifetime(&self) -> Option<Arc<dyn Lifetime>> {
+        None
+    }
+
+    /// For the rules on intervals.
+    fn intervals(&self) -> Option<Arc<dyn Intervals>> {
+        None
+    }
+
+    /// For the rules on aging.
+    fn aging(&self) -> Option<Arc<dyn Aging>> {
+        None
+    }
+
+    /// For the rules on what must not be done where.
+    fn context(&self) -> Option<Arc<dyn Context>> {
+        None
+    }
+}
