@@ -41,6 +41,12 @@ pub(super) enum Command {
     /// Explore scenarios through every interleaving; needs no KVM
     #[command(after_help = EXPLORE_CODES)]
     Explore(Explore),
+    /// Hold the built-in mmu-notifier contract against its conformance suite; needs no KVM
+    Conformance {
+        /// Only the cases whose `section/name` contains this
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
 }
 
 const EXPLORE_CODES: &str = "Exit codes: 0 every condition that was asked holds, in every cell; 1 one \

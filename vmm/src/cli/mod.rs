@@ -8,6 +8,7 @@
 //! | 3 | this host can't |
 
 mod args;
+mod conformance;
 mod exit;
 mod explore;
 mod payload;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         None => run::all(&args.common),
         Some(Command::Run { upgrade_notify }) => run::one(&args.common, (*upgrade_notify).into()),
         Some(Command::Explore(arguments)) => explore::explore(arguments, args.common.json),
+        Some(Command::Conformance { filter }) => conformance::run(&args.common, filter.as_deref()),
     };
     exit.into()
 }

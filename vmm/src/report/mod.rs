@@ -1,5 +1,6 @@
 //! What the user sees: a table and words, or JSON.
 
+pub mod conformance;
 pub mod json;
 pub mod text;
 
