@@ -21,17 +21,20 @@ pub enum Section {
     Aging,
     /// What must not be done where.
     Context,
+    /// Which change of a page table is followed by which notification.
+    Primary,
 }
 
 impl Section {
     /// All, in the order of the table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ranges,
         Self::Refusals,
         Self::Lifetime,
         Self::Intervals,
         Self::Aging,
         Self::Context,
+        Self::Primary,
     ];
 
     /// Its name in one word.
@@ -43,6 +46,7 @@ impl Section {
             Self::Intervals => "intervals",
             Self::Aging => "aging",
             Self::Context => "context",
+            Self::Primary => "primary",
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum Fault {
     Aging(AgingFault),
     /// What must not be done where.
     Context(ContextFault),
+    /// Which change of a page table is followed by which notification.
+    Primary(PrimaryFault),
 }
 
 macro_rules! into_fault {
@@ -34,7 +36,8 @@ into_fault!(
     Lifetime(LifetimeFault),
     Intervals(IntervalFault),
     Aging(AgingFault),
-    Context(ContextFault)
+    Context(ContextFault),
+    Primary(PrimaryFault)
 );
 
 /// Who is told what, and when.
@@ -306,4 +309,67 @@ pub enum ContextFault {
     RemoveUnderUserLock,
     /// Removing an interval in a callback goes unnoticed.
     RemoveInCallback,
+}
+
+/// Which change of a page table is followed by which notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrimaryFault {
+    /// Entries are written before the start.
+    WriteBeforeStart,
+    /// The last entry is written after the end.
+    WriteAfterEnd,
+    /// Starts come with the page-table lock held.
+    StartUnderLock,
+    /// An upgrade by a fault invalidates nothing (Linux before 6.6).
+    UpgradeSilent,
+    /// An upgrade by a fault is a start and an end (the proposal of May 2023).
+    UpgradeInWindow,
+    /// Every fault invalidates secondary TLBs.
+    FaultAlwaysInvalidates,
+    /// Setting the accessed flag invalidates secondary TLBs.
+    AccessedInvalidates,
+    /// A spurious fault invalidates secondary TLBs.
+    SpuriousInvalidates,
+    /// Making an invalid entry valid invalidates secondary TLBs.
+    MapInvalidates,
+    /// Changing a software bit invalidates secondary TLBs.
+    SoftwareInvalidates,
+    /// Every entry that mprotect visits is invalidated, changed or not.
+    ProtectAlwaysInvalidates,
+    /// mprotect that gives rights sends no start.
+    ProtectUpgradeSilent,
+    /// Write-protection invalidates secondary TLBs only after the end.
+    DowngradeLate,
+    /// Every operation says `CLEAR`.
+    AlwaysClear,
+    /// Migration and exclusive access have owner 0.
+    NoOwner,
+    /// A copy's entry is written over the old one, which is invalidated later.
+    CopyWithoutClear,
+    /// A merged page's old entry is never invalidated.
+    MergeSilent,
+    /// Pages are freed before secondary TLBs are told.
+    FreeFirst,
+    /// Pages are freed before the subscribers are released at the end.
+    FreeBeforeRelease,
+    /// The reaper goes on although somebody refused.
+    ReapsAnyway,
+    /// A dirty neighbour in a contiguous block makes an upgrade look done (97c5550b7631).
+    ContiguousNoOp,
+    /// A change in a contiguous block touches and invalidates one page.
+    ContiguousOnePage,
+    /// The size of a contiguous block of huge pages is taken to be a sum (v2 of May 2023).
+    SumForProduct,
+    /// An upgrade of a huge page invalidates the page that faulted.
+    HugeOnePage,
+    /// An entry is invalidated while it is valid, where it must not be.
+    MakeWithoutBreak,
+    /// A table of the kernel's half is freed without a word (before e37d5a2d60a3).
+    KernelTableSilent,
+    /// The loop that flushes moves the start of the range (f7edb07ad7c6).
+    FlushMovesStart,
+    /// The last page of a range is not invalidated.
+    LastPageForgotten,
+    /// Where hardware walks again, an upgrade is notified all the same.
+    NeedlessUpgrade,
 }

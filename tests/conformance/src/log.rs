@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::subject::{Again, Answer, Bounds, Callbacks, Change, IntervalCallbacks, Refuses, Start};
+use crate::subject::{
+    Again, Answer, Bounds, Callbacks, Change, IntervalCallbacks, Refuses, Start, Step, Witness,
+};
 
 /// Which subscriber of a case.
 pub(crate) type Who = u8;
@@ -22,6 +24,8 @@ pub(crate) enum Seen {
     Finish(Who),
     /// The case itself, between a start and its end.
     Body,
+    /// The page table's side.
+    Step(Step),
 }
 
 /// Everything that was seen, in order.
@@ -155,5 +159,11 @@ impl Log {
         IntervalCallbacks {
             invalidate: Box::new(invalidate),
         }
+    }
+}
+
+impl Witness for Log {
+    fn saw(&self, step: Step) {
+        self.push(Seen::Step(step));
     }
 }

@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use notifier::contract::{self, AddressSpace, PageTableGuard};
 
+use crate::mm::Mm;
 use crate::subject::{
     Age, Aging, Bounds, Callbacks, Context, Event, Exit, Implementation, Intervals, Lifetime,
-    LockedTable, Ranges, Refusals, Refused, Registration,
+    LockedTable, Platform, Primary, Ranges, Refusals, Refused, Registration, Witness,
 };
-use subscriber::{Owners, member};
+pub(crate) use subscriber::Owners;
+use subscriber::member;
 
 /// The built-in implementation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +55,10 @@ impl Implementation for Builtin {
     fn context(&self) -> Option<Arc<dyn Context>> {
         Some(Self::space())
     }
+
+    fn primary(&self, platform: Platform, witness: Arc<dyn Witness>) -> Option<Arc<dyn Primary>> {
+        Some(Mm::new(None, platform, witness))
+    }
 }
 
 struct Space {
@@ -77,11 +83,20 @@ impl Registration for Registered {
     }
 }
 
+/// Registers with any address space of the contract.
+pub(crate) fn register<P>(
+    space: &AddressSpace<P>,
+    callbacks: Callbacks,
+    owners: &Arc<Owners>,
+) -> Result<Box<dyn Registration>, Refused> {
+    let member = member(callbacks, owners)?;
+    let subscription = space.register(member).map_err(exited)?;
+    Ok(Box::new(Registered(subscription)))
+}
+
 impl Ranges for Space {
     fn register(&self, callbacks: Callbacks) -> Result<Box<dyn Registration>, Refused> {
-        let member = member(callbacks, &self.owners)?;
-        let subscription = self.space.register(member).map_err(exited)?;
-        Ok(Box::new(Registered(subscription)))
+        register(&self.space, callbacks, &self.owners)
     }
 
     fn invalidate(

@@ -12,7 +12,7 @@ use crate::subject::{Blocking, Callbacks, Change, Event, OwnerId, Refused, Refus
 
 /// Which of the contract's owners, which are opaque, stands for which of the suite's.
 #[derive(Default)]
-pub(super) struct Owners(Mutex<Vec<(OwnerId, Owner)>>);
+pub(crate) struct Owners(Mutex<Vec<(OwnerId, Owner)>>);
 
 impl Owners {
     fn owner(&self, id: OwnerId) -> Owner {
@@ -33,7 +33,7 @@ impl Owners {
 
     /// # Errors
     /// [`Refused::ByType`] for the event that nobody announces.
-    pub(super) fn event(&self, event: Event) -> Result<contract::Event, Refused> {
+    pub(crate) fn event(&self, event: Event) -> Result<contract::Event, Refused> {
         Ok(match event {
             Event::Unmap => contract::Event::Unmap,
             Event::Clear => contract::Event::Clear,
@@ -46,7 +46,7 @@ impl Owners {
         })
     }
 
-    pub(super) fn change(&self, told: &RangeEvent) -> Change {
+    pub(crate) fn change(&self, told: &RangeEvent) -> Change {
         let event = match told.event {
             contract::Event::Unmap => Event::Unmap,
             contract::Event::Clear => Event::Clear,

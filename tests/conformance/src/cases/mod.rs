@@ -4,18 +4,21 @@ mod aging;
 mod context;
 mod intervals;
 mod lifetime;
+mod primary;
 mod ranges;
 mod reads;
 mod refusals;
 mod shared;
 mod two_families;
 mod two_passes;
+mod upgrades;
+mod windows;
 
 use crate::case::Case;
 
 /// All cases, by section.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    let modules: [&'static [Case]; 10] = [
+    let modules: [&'static [Case]; 13] = [
         ranges::CASES,
         two_families::CASES,
         refusals::CASES,
@@ -26,6 +29,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         two_passes::CASES,
         aging::CASES,
         context::CASES,
+        windows::CASES,
+        upgrades::CASES,
+        primary::CASES,
     ];
     modules.into_iter().flatten()
 }

@@ -18,8 +18,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 
 use crate::faulty::Fault;
+use crate::mm::Mm;
 use crate::subject::{
-    Aging, Context, Implementation, Intervals, Lifetime, Operations, Ranges, Refusals, Refused,
+    Aging, Context, Implementation, Intervals, Lifetime, Operations, Platform, Primary, Ranges,
+    Refusals, Refused, Witness,
 };
 use detector::{Inside, Kind};
 use interval::IntervalState;
@@ -86,6 +88,10 @@ impl Implementation for Model {
 
     fn context(&self) -> Option<Arc<dyn Context>> {
         Some(self.space())
+    }
+
+    fn primary(&self, platform: Platform, witness: Arc<dyn Witness>) -> Option<Arc<dyn Primary>> {
+        Some(Mm::new(self.fault, platform, witness))
     }
 }
 

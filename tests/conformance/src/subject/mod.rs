@@ -6,6 +6,7 @@
 mod bounds;
 mod callbacks;
 mod change;
+mod primary;
 mod refused;
 mod space;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use bounds::{Bounds, Extent, PAGE};
 pub use callbacks::{Again, Answer, Ask, Call, Callbacks, IntervalCallbacks, Refuses, Start, Tell};
 pub use change::{Blocking, Change, Event, OwnerId};
+pub use primary::{Frame, Leaf, Operation, Platform, Primary, Rights, Step, Witness};
 pub use refused::Refused;
 pub use space::{
     Age, Aging, AllocFailed, Context, Exit, Interval, Intervals, Lifetime, LockedTable, Operations,
@@ -50,6 +52,13 @@ pub trait Implementation: Send + Sync {
 
     /// For the rules on what must not be done where.
     fn context(&self) -> Option<Arc<dyn Context>> {
+        None
+    }
+
+    /// For the rules on the primary side: an empty address space for that platform, which tells
+    /// `witness` what it does.
+    fn primary(&self, platform: Platform, witness: Arc<dyn Witness>) -> Option<Arc<dyn Primary>> {
+        let _none = (platform, witness);
         None
     }
 }
