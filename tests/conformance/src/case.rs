@@ -23,11 +23,13 @@ pub enum Section {
     Context,
     /// Which change of a page table is followed by which notification.
     Primary,
+    /// What drivers make of notifications.
+    Consumers,
 }
 
 impl Section {
     /// All, in the order of the table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ranges,
         Self::Refusals,
         Self::Lifetime,
@@ -35,6 +37,7 @@ impl Section {
         Self::Aging,
         Self::Context,
         Self::Primary,
+        Self::Consumers,
     ];
 
     /// Its name in one word.
@@ -47,6 +50,7 @@ impl Section {
             Self::Aging => "aging",
             Self::Context => "context",
             Self::Primary => "primary",
+            Self::Consumers => "consumers",
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Fault {
     Context(ContextFault),
     /// Which change of a page table is followed by which notification.
     Primary(PrimaryFault),
+    /// What drivers make of notifications.
+    Consumers(ConsumerFault),
 }
 
 macro_rules! into_fault {
@@ -37,7 +39,8 @@ into_fault!(
     Intervals(IntervalFault),
     Aging(AgingFault),
     Context(ContextFault),
-    Primary(PrimaryFault)
+    Primary(PrimaryFault),
+    Consumers(ConsumerFault)
 );
 
 /// Who is told what, and when.
@@ -287,8 +290,10 @@ pub enum ContextFault {
     AgingSleeps,
     /// A free that sleeps goes unnoticed.
     FreeSleeps,
-    /// Sleeping is forbidden everywhere.
+    /// Sleeping is forbidden in all callbacks.
     NeverSleeps,
+    /// Sleeping is forbidden to what makes a shared subscriber.
+    AllocNeverSleeps,
     /// Taking the page-table lock twice goes unnoticed.
     LockTwice,
     /// The locks of two address spaces are taken for one.
@@ -372,4 +377,47 @@ pub enum PrimaryFault {
     LastPageForgotten,
     /// Where hardware walks again, an upgrade is notified all the same.
     NeedlessUpgrade,
+}
+
+/// What drivers make of notifications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConsumerFault {
+    /// The last page of a range is left out.
+    LastPageForgotten,
+    /// One command for each page, however many there are (d5afb4b47e13).
+    NoThreshold,
+    /// The end of the whole address space overflows (e7ad6c2a4b1a).
+    WholeOverflows,
+    /// Cached tables stay.
+    LeavesOnly,
+    /// A range command with NUM and SCALE both zero.
+    ZeroRange,
+    /// The device's TLB is invalidated before the IOMMU's is done.
+    DeviceFirst,
+    /// What the device is sent is not aligned.
+    Unaligned,
+    /// Nothing waits for the last command.
+    NoFinalSync,
+    /// The erratum is not worked around.
+    ErratumOnce,
+    /// The erratum is worked around for the device's TLB too.
+    DeviceTwice,
+    /// What is in progress does not matter to a fault.
+    InProgressIgnored,
+    /// Every fault is repeated while anything is in progress.
+    AllRefused,
+    /// What has ended since does not matter to a fault.
+    SequenceIgnored,
+    /// A second start replaces the range of the first.
+    RangeReplaced,
+    /// The merged range is kept for ever.
+    RangeKept,
+    /// An end without a start is taken.
+    UnbalancedEnd,
+    /// Memory slots may change at any time.
+    SlotsNotBlocked,
+    /// Ranges that no slot overlaps disturb faults.
+    ElsewhereCounts,
+    /// Ends that never come are waited for.
+    NeverHeals,
 }

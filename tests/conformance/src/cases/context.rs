@@ -33,6 +33,9 @@ cases! { Context, ContextFault:
     "free-never-sleeps" = free_sleeps, unless FreeSleeps:
         "The callback that frees a shared subscriber does not sleep.";
         "include/linux/mmu_notifier.h, free_notifier (SRCU callback); case 59";
+    "making-a-subscriber-may-sleep" = alloc_may_sleep, unless AllocNeverSleeps:
+        "What makes a shared subscriber may sleep.";
+        "include/linux/mmu_notifier.h, alloc_notifier";
     "blockable-callbacks-may-sleep" = may_sleep, unless NeverSleeps:
         "Range callbacks that may sleep, intervals' callbacks and release may.";
         "include/linux/mmu_notifier.h, invalidate_range_start, release";
@@ -268,6 +271,18 @@ fn may_sleep(implementation: &dyn Implementation) -> Outcome {
     space.invalidate(EVENT, PAGES, &mut || ())?;
     space.exit()?;
     attempts.iter().try_for_each(Attempt::outcome)
+}
+
+fn alloc_may_sleep(implementation: &dyn Implementation) -> Outcome {
+    let space = offered(implementation.lifetime())?;
+    let detector = offered(implementation.context())?;
+    let attempt = Attempt::default();
+    let shared = space.get(Operations::One, &mut || {
+        attempt.must_go_through(|| detector.might_sleep());
+        Ok(Log::default().ranges(1))
+    })?;
+    shared.put()?;
+    attempt.outcome()
 }
 
 fn lock_in_callback(implementation: &dyn Implementation) -> Outcome {

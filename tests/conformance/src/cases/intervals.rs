@@ -182,12 +182,12 @@ fn insert_active(implementation: &dyn Implementation) -> Outcome {
     let even = space.sequence();
     let interval: Arc<dyn Interval> = space.insert(PAGES.into(), log.interval(2))?.into();
     let numbers = (interval.sequence(), space.sequence());
+    equal("its number and the other", numbers, (even + 1, even + 1))?;
     let reader = Arc::clone(&interval);
     let mut reading = Task::spawn(move || reader.read_begin().map(|_| ()));
     let waited = reading.waits();
     window.close()?;
     reading.finish("a read")??;
-    equal("its number and the other", numbers, (even + 1, even + 1))?;
     holds(
         waited,
         "a read began inside a window that its interval was not told of",

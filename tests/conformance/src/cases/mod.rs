@@ -1,7 +1,9 @@
 //! The cases, a module for each section.
 
 mod aging;
+mod commands;
 mod context;
+mod faults;
 mod intervals;
 mod lifetime;
 mod primary;
@@ -18,7 +20,7 @@ use crate::case::Case;
 
 /// All cases, by section.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    let modules: [&'static [Case]; 13] = [
+    let modules: [&'static [Case]; 15] = [
         ranges::CASES,
         two_families::CASES,
         refusals::CASES,
@@ -32,6 +34,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         windows::CASES,
         upgrades::CASES,
         primary::CASES,
+        commands::CASES,
+        faults::CASES,
     ];
     modules.into_iter().flatten()
 }

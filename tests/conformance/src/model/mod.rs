@@ -5,8 +5,10 @@
 //! it.
 
 mod age;
+mod commands;
 mod detector;
 mod dispatch;
+mod fault_gate;
 mod interval;
 mod interval_handle;
 mod membership;
@@ -20,8 +22,8 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use crate::faulty::Fault;
 use crate::mm::Mm;
 use crate::subject::{
-    Aging, Context, Implementation, Intervals, Lifetime, Operations, Platform, Primary, Ranges,
-    Refusals, Refused, Witness,
+    Aging, Commands, Context, FaultGate, Implementation, Intervals, Lifetime, Operations, Platform,
+    Primary, Ranges, Refusals, Refused, Witness,
 };
 use detector::{Inside, Kind};
 use interval::IntervalState;
@@ -92,6 +94,14 @@ impl Implementation for Model {
 
     fn primary(&self, platform: Platform, witness: Arc<dyn Witness>) -> Option<Arc<dyn Primary>> {
         Some(Mm::new(self.fault, platform, witness))
+    }
+
+    fn commands(&self) -> Option<Arc<dyn Commands>> {
+        Some(Arc::new(commands::Drivers(self.fault)))
+    }
+
+    fn fault_gate(&self) -> Option<Arc<dyn FaultGate>> {
+        Some(Arc::new(fault_gate::Gate::new(self.fault)))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Space;
-use super::detector::{self, Inside};
+use super::detector::{self, Entered, Inside, Kind};
 use super::seat::{Seat, lock};
-use crate::faulty::LifetimeFault;
+use crate::faulty::{ContextFault, LifetimeFault};
 use crate::subject::{AllocFailed, Callbacks, Lifetime, Operations, Refused, Shared};
 
 const USER_LIMIT: u64 = 40;
@@ -76,7 +76,11 @@ impl Space {
         operations: Operations,
         alloc: &mut dyn FnMut() -> Result<Callbacks, AllocFailed>,
     ) -> Result<Arc<Seat>, Refused> {
-        let Ok(callbacks) = alloc() else {
+        let strict = self.has(ContextFault::AllocNeverSleeps);
+        let inside = strict.then(|| Entered::new(Inside::Atomic(self.id, Kind::Free)));
+        let made = alloc();
+        drop(inside);
+        let Ok(callbacks) = made else {
             if self.has(LifetimeFault::FailureStays) {
                 let singles = &mut lock(&self.state).singles;
                 singles.insert(operations, Single::Broken);

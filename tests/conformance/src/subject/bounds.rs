@@ -10,7 +10,7 @@ pub const PAGE: u64 = 0x1000;
 /// From `start` (inclusive) to `end` (exclusive). Unlike [`AddrRange`] these are two numbers that
 /// need not be a range: cases hand over empty and backward ones too. The whole address space is
 /// `(0, u64::MAX)`, as Linux writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bounds {
     /// First address.
     pub start: Gva,
@@ -66,6 +66,13 @@ impl From<AddrRange<Gva>> for Bounds {
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}, {})", self.start, self.end)
+    }
+}
+
+/// As [`Display`](fmt::Display): in the reason of a failure hexadecimal numbers are what one wants.
+impl fmt::Debug for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

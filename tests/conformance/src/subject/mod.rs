@@ -6,6 +6,7 @@
 mod bounds;
 mod callbacks;
 mod change;
+mod consumer;
 mod primary;
 mod refused;
 mod space;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use bounds::{Bounds, Extent, PAGE};
 pub use callbacks::{Again, Answer, Ask, Call, Callbacks, IntervalCallbacks, Refuses, Start, Tell};
 pub use change::{Blocking, Change, Event, OwnerId};
+pub use consumer::{Command, Commands, Depth, Driver, Fault, FaultGate, Slots};
 pub use primary::{Frame, Leaf, Operation, Platform, Primary, Rights, Step, Witness};
 pub use refused::Refused;
 pub use space::{
@@ -59,6 +61,16 @@ pub trait Implementation: Send + Sync {
     /// `witness` what it does.
     fn primary(&self, platform: Platform, witness: Arc<dyn Witness>) -> Option<Arc<dyn Primary>> {
         let _none = (platform, witness);
+        None
+    }
+
+    /// For the rules on what drivers do with secondary-TLB notifications.
+    fn commands(&self) -> Option<Arc<dyn Commands>> {
+        None
+    }
+
+    /// For the rules on faults of those with page tables of their own.
+    fn fault_gate(&self) -> Option<Arc<dyn FaultGate>> {
         None
     }
 }
