@@ -138,7 +138,12 @@ impl Core {
     #[track_caller]
     pub(super) fn leave(&self, seat: &Arc<Seat>) {
         context::might_wait_for_callbacks(self.id);
-        seat.release();
+        {
+            // Held, so that the end of the address space, which frees pages next, waits for this
+            // release if it finds it under way.
+            let _roster = self.registry.load();
+            seat.release();
+        }
         self.put(seat);
         seat.wait_empty();
     }
