@@ -2,6 +2,8 @@
 //!
 //! What its types can't say is refused with [`Refused::ByType`]; what its detector catches panics.
 
+mod commands;
+mod fault_gate;
 mod interval;
 mod single;
 mod subscriber;
@@ -12,8 +14,9 @@ use notifier::contract::{self, AddressSpace, PageTableGuard};
 
 use crate::mm::Mm;
 use crate::subject::{
-    Age, Aging, Bounds, Callbacks, Context, Event, Exit, Implementation, Intervals, Lifetime,
-    LockedTable, Platform, Primary, Ranges, Refusals, Refused, Registration, Witness,
+    Age, Aging, Bounds, Callbacks, Commands, Context, Event, Exit, FaultGate, Implementation,
+    Intervals, Lifetime, LockedTable, Platform, Primary, Ranges, Refusals, Refused, Registration,
+    Witness,
 };
 pub(crate) use subscriber::Owners;
 use subscriber::member;
@@ -58,6 +61,14 @@ impl Implementation for Builtin {
 
     fn primary(&self, platform: Platform, witness: Arc<dyn Witness>) -> Option<Arc<dyn Primary>> {
         Some(Mm::new(None, platform, witness))
+    }
+
+    fn commands(&self) -> Option<Arc<dyn Commands>> {
+        Some(Arc::new(commands::Drivers))
+    }
+
+    fn fault_gate(&self) -> Option<Arc<dyn FaultGate>> {
+        Some(Arc::new(fault_gate::Gate::default()))
     }
 }
 

@@ -44,7 +44,7 @@ fn at(page: u64) -> Gva {
 
 fn in_range(implementation: &dyn Implementation) -> Outcome {
     let gate = offered(implementation.fault_gate())?;
-    gate.start(RANGE, Slots::Overlap);
+    gate.start(RANGE, Slots::Overlap)?;
     let fault = gate.fault();
     let refused = (16..20).all(|page| fault.must_retry(at(page)));
     holds(
@@ -55,7 +55,7 @@ fn in_range(implementation: &dyn Implementation) -> Outcome {
 
 fn outside(implementation: &dyn Implementation) -> Outcome {
     let gate = offered(implementation.fault_gate())?;
-    gate.start(RANGE, Slots::Overlap);
+    gate.start(RANGE, Slots::Overlap)?;
     let fault = gate.fault();
     let refused = [15, 20].map(|page| fault.must_retry(at(page)));
     equal("faults beside the range are repeated", refused, [false; 2])
@@ -68,7 +68,7 @@ fn something_ended(implementation: &dyn Implementation) -> Outcome {
         !fault.must_retry(at(16)),
         "a fault was repeated for nothing",
     )?;
-    gate.start(RANGE, Slots::Overlap);
+    gate.start(RANGE, Slots::Overlap)?;
     gate.end(RANGE, Slots::Overlap)?;
     holds(
         fault.must_retry(at(16)),
@@ -82,8 +82,8 @@ fn something_ended(implementation: &dyn Implementation) -> Outcome {
 
 fn merged(implementation: &dyn Implementation) -> Outcome {
     let gate = offered(implementation.fault_gate())?;
-    gate.start(RANGE, Slots::Overlap);
-    gate.start(OTHER, Slots::Overlap);
+    gate.start(RANGE, Slots::Overlap)?;
+    gate.start(OTHER, Slots::Overlap)?;
     let fault = gate.fault();
     let refused = [16, 19, 32, 35].map(|page| fault.must_retry(at(page)));
     equal("faults in either range are repeated", refused, [true; 4])?;
@@ -97,7 +97,7 @@ fn merged(implementation: &dyn Implementation) -> Outcome {
 fn merged_ends(implementation: &dyn Implementation) -> Outcome {
     let gate = offered(implementation.fault_gate())?;
     for range in [RANGE, OTHER] {
-        gate.start(range, Slots::Overlap);
+        gate.start(range, Slots::Overlap)?;
     }
     for range in [RANGE, OTHER] {
         gate.end(range, Slots::Overlap)?;
@@ -114,7 +114,7 @@ fn merged_ends(implementation: &dyn Implementation) -> Outcome {
 fn unbalanced(implementation: &dyn Implementation) -> Outcome {
     let gate = offered(implementation.fault_gate())?;
     detected("an end without a start", || gate.end(RANGE, Slots::Overlap))?;
-    gate.start(RANGE, Slots::Overlap);
+    gate.start(RANGE, Slots::Overlap)?;
     gate.end(RANGE, Slots::Overlap)?;
     detected("a second end", || gate.end(RANGE, Slots::Overlap))
 }
@@ -122,7 +122,7 @@ fn unbalanced(implementation: &dyn Implementation) -> Outcome {
 fn slots_wait(implementation: &dyn Implementation) -> Outcome {
     let gate = offered(implementation.fault_gate())?;
     for slots in [Slots::Overlap, Slots::Elsewhere] {
-        gate.start(RANGE, slots);
+        gate.start(RANGE, slots)?;
         holds(
             !gate.slots_may_change(),
             "slots may change between start and end",
@@ -139,7 +139,7 @@ fn slots_wait(implementation: &dyn Implementation) -> Outcome {
 fn elsewhere(implementation: &dyn Implementation) -> Outcome {
     let gate = offered(implementation.fault_gate())?;
     let fault = gate.fault();
-    gate.start(RANGE, Slots::Elsewhere);
+    gate.start(RANGE, Slots::Elsewhere)?;
     let during = fault.must_retry(at(16));
     gate.end(RANGE, Slots::Elsewhere)?;
     let refused = (during, fault.must_retry(at(16)));
@@ -152,7 +152,7 @@ fn elsewhere(implementation: &dyn Implementation) -> Outcome {
 
 fn heals(implementation: &dyn Implementation) -> Outcome {
     let gate = offered(implementation.fault_gate())?;
-    gate.start(RANGE, Slots::Overlap);
+    gate.start(RANGE, Slots::Overlap)?;
     gate.unregistered();
     holds(
         gate.slots_may_change(),

@@ -37,11 +37,11 @@ impl Gate {
 }
 
 impl FaultGate for Gate {
-    fn start(&self, bounds: Bounds, slots: Slots) {
+    fn start(&self, bounds: Bounds, slots: Slots) -> Result<(), Refused> {
         let mut state = lock(&self.state);
         state.active += 1;
         if !self.counts(slots) {
-            return;
+            return Ok(());
         }
         state.in_progress += 1;
         let replaced = self.has(ConsumerFault::RangeReplaced);
@@ -49,6 +49,7 @@ impl FaultGate for Gate {
             Bounds::new(other.start.min(bounds.start), other.end.max(bounds.end))
         });
         state.merged = Some(merged);
+        Ok(())
     }
 
     fn end(&self, _: Bounds, slots: Slots) -> Result<(), Refused> {

@@ -86,7 +86,10 @@ pub enum Depth {
 /// What KVM keeps to decide whether a fault's result may be installed.
 pub trait FaultGate: Send + Sync {
     /// A range start.
-    fn start(&self, bounds: Bounds, slots: Slots);
+    ///
+    /// # Errors
+    /// [`Refused::Invalid`] for bounds that are no range.
+    fn start(&self, bounds: Bounds, slots: Slots) -> Result<(), Refused>;
 
     /// A range end.
     ///
