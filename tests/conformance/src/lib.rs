@@ -37,3 +37,8 @@ mod tests;
 pub use builtin::Builtin;
 pub use case::{Case, Section};
 pub use run::{Finding, LIMIT, Verdict, cases, run};
+
+/// The example of the documentation's page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/conformance/index.md")]
+struct EntryPage;

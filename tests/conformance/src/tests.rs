@@ -1,5 +1,7 @@
 //! Every case passes where it should, and can fail.
 
+mod pages;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -10,19 +10,19 @@ use crate::subject::{Age, Aging, Bounds, Callbacks, Implementation, Registration
 cases! { Aging, AgingFault:
     "clearing-asks-all" = clearing_asks_all, unless ClearStops:
         "clear_flush_young and clear_young ask every subscriber, also after the first yes.";
-        "mm/mmu_notifier.c, __mmu_notifier_clear_flush_young; case 79";
+        "mm/mmu_notifier.c, __mmu_notifier_clear_flush_young";
     "answers-are-ored" = answers_are_ored, unless LastAnswerWins:
         "A page was used if any subscriber says so.";
-        "mm/mmu_notifier.c, __mmu_notifier_clear_flush_young; case 79";
+        "mm/mmu_notifier.c, __mmu_notifier_clear_flush_young";
     "testing-stops-at-first-yes" = testing_stops, unless TestAsksAll:
         "test_young asks nobody after the first yes.";
-        "mm/mmu_notifier.c, __mmu_notifier_test_young; case 79";
+        "mm/mmu_notifier.c, __mmu_notifier_test_young";
     "testing-clears-nothing" = testing_clears_nothing, unless TestClears:
         "test_young calls no callback that forgets the use.";
-        "include/linux/mmu_notifier.h, test_young; case 79";
+        "include/linux/mmu_notifier.h, test_young";
     "clear-flush-really-flushes" = really_flushes, unless FlushSkipped:
         "clear_flush_young is passed on as such, so that the next use sets the bit again.";
-        "include/linux/mmu_notifier.h, clear_flush_young; case 80";
+        "include/linux/mmu_notifier.h, clear_flush_young";
     "nobody-is-not-young" = nobody_is_not_young, unless YoungByDefault:
         "Without subscribers, or with subscribers that have no such callback, a page is not young.";
         "mm/mmu_notifier.c, __mmu_notifier_clear_young (ops checked)";

@@ -8,7 +8,7 @@ use notifier::addr::Gva;
 cases! { Consumers, ConsumerFault:
     "commands-cover-the-range" = cover_the_range, unless LastPageForgotten:
         "Whatever commands a driver chooses, they cover every page of the notification, in the IOMMU and in the device.";
-        "drivers/iommu/arm/arm-smmu-v3, arm_smmu_domain_inv_range; drivers/iommu/intel/cache.c; case 31";
+        "drivers/iommu/arm/arm-smmu-v3, arm_smmu_domain_inv_range; drivers/iommu/intel/cache.c";
     "smmu-many-pages-are-one-command" = many_pages, unless NoThreshold:
         "An SMMU without range commands gets one command for the ASID from 512 pages on.";
         "d5afb4b47e13 (CVE-2023-52484); 20230920052257.8615-1-nicolinc@nvidia.com";
@@ -23,19 +23,19 @@ cases! { Consumers, ConsumerFault:
         "IHI0070 4.4.1; drivers/iommu/arm/arm-smmu-v3, arm_smmu_cmdq_batch_add_range";
     "device-tlb-after-completion" = device_after, unless DeviceFirst:
         "The device's TLB is invalidated after the IOMMU's, from which it refills; on an SMMU after a CMD_SYNC.";
-        "IHI0070 3.9; drivers/iommu/arm/arm-smmu-v3, arm_smmu_invs_end_batch; case 30";
+        "IHI0070 3.9; drivers/iommu/arm/arm-smmu-v3, arm_smmu_domain_inv_range";
     "device-tlb-aligned-power-of-two" = aligned, unless Unaligned:
         "What the device is sent is the smallest aligned power of two of pages: 7 to 10 become 0 to 15.";
-        "drivers/iommu/arm/arm-smmu-v3, arm_smmu_atc_inv_to_cmd; case 30";
+        "drivers/iommu/arm/arm-smmu-v3, arm_smmu_atc_inv_to_cmd";
     "last-command-completes" = last_completes, unless NoFinalSync:
         "The callback returns only when the last command has completed.";
         "IHI0070 4.7; drivers/iommu/amd/iommu.c, amd_iommu_dev_flush_pasid_pages";
     "erratum-invalidates-twice" = twice, unless ErratumOnce:
         "Where an entry may survive a racing invalidation, it is made and completed twice.";
-        "drivers/iommu/arm/arm-smmu-v3, ARM_SMMU_OPT_TLBI_TWICE; case 19";
+        "drivers/iommu/arm/arm-smmu-v3, ARM_SMMU_OPT_TLBI_TWICE";
     "erratum-device-tlb-once" = device_once, unless DeviceTwice:
         "The device's TLB is invalidated once all the same.";
-        "drivers/iommu/arm/arm-smmu-v3, ARM_SMMU_OPT_TLBI_TWICE; case 19";
+        "drivers/iommu/arm/arm-smmu-v3, ARM_SMMU_OPT_TLBI_TWICE";
 }
 
 const RANGES: [Bounds; 6] = [

@@ -23,16 +23,16 @@ cases! { Context, ContextFault:
         "mm/mmu_notifier.c, mmu_notifier_register (mmap_lock), mmu_notifier_unregister (synchronize_srcu)";
     "secondary-tlb-never-sleeps" = tlb_sleeps, unless TlbSleeps:
         "A secondary-TLB callback does not sleep, whatever is held.";
-        "include/linux/mmu_notifier.h, arch_invalidate_secondary_tlbs; case 21";
+        "include/linux/mmu_notifier.h, arch_invalidate_secondary_tlbs";
     "nonblockable-callback-never-sleeps" = nonblocking_sleeps, unless NonblockingSleeps:
         "A range callback does not sleep if it must not.";
-        "mm/mmu_notifier.c (non_block_start); case 53";
+        "mm/mmu_notifier.c (non_block_start)";
     "aging-callback-never-sleeps" = aging_sleeps, unless AgingSleeps:
         "Aging callbacks do not sleep.";
         "include/linux/mmu_notifier.h, clear_flush_young (under the page-table lock)";
     "free-never-sleeps" = free_sleeps, unless FreeSleeps:
         "The callback that frees a shared subscriber does not sleep.";
-        "include/linux/mmu_notifier.h, free_notifier (SRCU callback); case 59";
+        "include/linux/mmu_notifier.h, free_notifier (SRCU callback)";
     "making-a-subscriber-may-sleep" = alloc_may_sleep, unless AllocNeverSleeps:
         "What makes a shared subscriber may sleep.";
         "include/linux/mmu_notifier.h, alloc_notifier";
@@ -53,19 +53,19 @@ cases! { Context, ContextFault:
         "mm/mmu_notifier.c, mmu_notifier_unregister (synchronize_srcu)";
     "nobody-registers-in-his-own-window" = register_in_window, unless RegisterInOwnWindow:
         "Who has a window open does not register: he would wait for himself.";
-        "mm/mmu_notifier.c, __mmu_notifier_register (mmap_assert_write_locked); case 47";
+        "mm/mmu_notifier.c, __mmu_notifier_register (mmap_assert_write_locked)";
     "callback-installs-nothing" = install_in_callback, unless InstallInCallback:
         "A secondary-TLB callback can't be used to install or widen an entry.";
-        "Jason Gunthorpe, ZHKYmOc/x+0w2Nd3@nvidia.com; case 23";
+        "Jason Gunthorpe, ZHKYmOc/x+0w2Nd3@nvidia.com";
     "no-read-under-user-lock" = read_under_user_lock, unless ReadUnderUserLock:
         "A read is not begun with a lock held that the invalidation takes.";
-        "mm/mmu_notifier.c, mmu_interval_read_begin (lock_map_acquire); case 70";
+        "mm/mmu_notifier.c, mmu_interval_read_begin (lock_map_acquire)";
     "no-remove-under-user-lock" = remove_under_user_lock, unless RemoveUnderUserLock:
         "An interval is not removed with a lock held that the invalidation takes.";
-        "mm/mmu_notifier.c, mmu_interval_notifier_remove (lock_map_acquire); case 70";
+        "mm/mmu_notifier.c, mmu_interval_notifier_remove (lock_map_acquire)";
     "callback-does-not-remove" = remove_in_callback, unless RemoveInCallback:
         "A callback does not remove an interval: it would wait for itself.";
-        "mm/mmu_notifier.c, mmu_interval_notifier_remove; case 70";
+        "mm/mmu_notifier.c, mmu_interval_notifier_remove";
 }
 
 const PAGES: Bounds = Bounds::pages(16, 4);

@@ -8,22 +8,22 @@ use notifier::addr::Gva;
 cases! { Consumers, ConsumerFault:
     "fault-in-range-is-repeated" = in_range, unless InProgressIgnored:
         "Between a start and its end nothing is installed in its range.";
-        "include/linux/kvm_host.h, mmu_invalidate_retry_gfn; case 39";
+        "include/linux/kvm_host.h, mmu_invalidate_retry_gfn";
     "fault-outside-goes-on" = outside, unless AllRefused:
         "A fault outside the range goes on meanwhile.";
-        "include/linux/kvm_host.h, mmu_invalidate_retry_gfn; case 39";
+        "include/linux/kvm_host.h, mmu_invalidate_retry_gfn";
     "fault-is-repeated-if-something-ended" = something_ended, unless SequenceIgnored:
         "A fault during which an invalidation ended is repeated, wherever it was.";
-        "include/linux/kvm_host.h, mmu_invalidate_retry_gfn; case 40";
+        "include/linux/kvm_host.h, mmu_invalidate_retry_gfn";
     "ranges-in-progress-are-merged" = merged, unless RangeReplaced:
         "Of several ranges in progress the smallest that has them all counts: too much is refused, never too little.";
-        "virt/kvm/kvm_main.c, kvm_mmu_invalidate_range_add; case 41";
+        "virt/kvm/kvm_main.c, kvm_mmu_invalidate_range_add";
     "merged-range-ends-with-the-last" = merged_ends, unless RangeKept:
         "When nothing is in progress any more nothing is refused.";
-        "virt/kvm/kvm_main.c, kvm_mmu_invalidate_end; case 41";
+        "virt/kvm/kvm_main.c, kvm_mmu_invalidate_end";
     "unbalanced-end-is-detected" = unbalanced, unless UnbalancedEnd:
         "An end without a start is caught; the count never goes below zero.";
-        "virt/kvm/kvm_main.c, kvm_mmu_invalidate_end (BUG_ON); cases 42, 43";
+        "virt/kvm/kvm_main.c, kvm_mmu_invalidate_end (BUG_ON)";
     "slots-wait-for-ends" = slots_wait, unless SlotsNotBlocked:
         "Memory slots do not change while any notification is between start and end, so that both meet the same.";
         "virt/kvm/kvm_main.c, mn_active_invalidate_count, kvm_swap_active_memslots";
@@ -32,7 +32,7 @@ cases! { Consumers, ConsumerFault:
         "virt/kvm/kvm_main.c, kvm_handle_hva_range";
     "counts-heal-after-unregister" = heals, unless NeverHeals:
         "Who unregistered inside a window forgets the ends that will not come.";
-        "virt/kvm/kvm_main.c, kvm_destroy_vm; case 56";
+        "virt/kvm/kvm_main.c, kvm_destroy_vm";
 }
 
 const RANGE: Bounds = Bounds::pages(16, 4);

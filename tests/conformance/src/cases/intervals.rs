@@ -21,7 +21,7 @@ cases! { Intervals, IntervalFault:
         "mm/mmu_notifier.c, mn_itree_inv_end";
     "parallel-starts-share-a-number" = parallel_starts, unless EveryStartAdvances:
         "Starts that are open at once share one odd number.";
-        "mm/mmu_notifier.c, mn_itree_inv_start_range; case 42";
+        "mm/mmu_notifier.c, mn_itree_inv_start_range";
     "odd-until-the-last-end" = odd_until_last, unless FirstEndWakes:
         "The number stays odd until the last of the starts that are open at once has ended.";
         "mm/mmu_notifier.c, mn_itree_inv_end";
@@ -33,34 +33,34 @@ cases! { Intervals, IntervalFault:
         "mm/mmu_notifier.c, interval_tree_iter_first";
     "insert-while-idle" = insert_idle, unless InsertIdleEven:
         "An interval that comes while nothing is open gets the odd number before the current one and is in the tree at once.";
-        "mm/mmu_notifier.c, __mmu_interval_notifier_insert; case 66";
+        "mm/mmu_notifier.c, __mmu_interval_notifier_insert";
     "insert-while-open-and-even" = insert_active, unless InsertActiveEven:
         "An interval that comes while a start is open makes the number odd, and its reads wait.";
-        "mm/mmu_notifier.c, __mmu_interval_notifier_insert; case 67";
+        "mm/mmu_notifier.c, __mmu_interval_notifier_insert";
     "insert-while-odd-is-deferred" = insert_odd, unless InsertOddNow:
         "An interval that comes while the number is odd is in the tree only after the last end.";
-        "mm/mmu_notifier.c, __mmu_interval_notifier_insert; case 68";
+        "mm/mmu_notifier.c, __mmu_interval_notifier_insert";
     "insert-nothing-is-refused" = insert_nothing, unless ZeroLength:
         "An interval of length 0 is refused.";
-        "mm/mmu_notifier.c, __mmu_interval_notifier_insert (-EOVERFLOW); case 77";
+        "mm/mmu_notifier.c, __mmu_interval_notifier_insert (-EOVERFLOW)";
     "insert-past-the-top-is-refused" = insert_past_top, unless Overflow:
         "An interval that runs past the top of the address space is refused.";
-        "mm/mmu_notifier.c, __mmu_interval_notifier_insert (-EOVERFLOW); case 77";
+        "mm/mmu_notifier.c, __mmu_interval_notifier_insert (-EOVERFLOW)";
     "insert-after-exit-is-refused" = insert_after_exit, unless DeadSpace:
         "An interval of an address space that has ended is refused.";
-        "mm/mmu_notifier.c, __mmu_interval_notifier_insert (-EINVAL); case 77";
+        "mm/mmu_notifier.c, __mmu_interval_notifier_insert (-EINVAL)";
     "remove-while-idle" = remove_idle, unless RemoveForgets:
         "An interval that is removed while the number is even goes at once and is told nothing more.";
-        "mm/mmu_notifier.c, mmu_interval_notifier_remove; case 69";
+        "mm/mmu_notifier.c, mmu_interval_notifier_remove";
     "remove-while-deferred" = remove_deferred, unless DeferredComesBack:
         "An interval that is removed before it was in the tree never gets there, and nobody waits.";
-        "mm/mmu_notifier.c, mmu_interval_notifier_remove; case 69";
+        "mm/mmu_notifier.c, mmu_interval_notifier_remove";
     "remove-while-odd-waits" = remove_odd, unless RemoveDoesNotWait:
         "An interval that is in the tree while the number is odd is removed when that ends; removing waits for it.";
-        "mm/mmu_notifier.c, mmu_interval_notifier_remove; case 69";
+        "mm/mmu_notifier.c, mmu_interval_notifier_remove";
     "intervals-without-subscribers" = without_subscribers, unless NullSubscription:
         "An address space with nothing but intervals works like any other.";
-        "the first check for both families crashed i915 (NULL subscription); case 65";
+        "the first check for both families crashed i915 (NULL subscription)";
     "exit-is-told-to-intervals" = exit_is_told, unless NoReleaseEvent:
         "The end of the address space is told to every interval, as RELEASE of everything.";
         "mm/mmu_notifier.c, mn_itree_release";

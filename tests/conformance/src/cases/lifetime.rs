@@ -12,31 +12,31 @@ use crate::task::{Hold, OpenWindow, Task};
 cases! { Lifetime, LifetimeFault:
     "registration-waits-for-window" = registration_waits, unless RegistersInWindow:
         "Registering completes only when no window is open that the subscriber was not told of.";
-        "mm/mmu_notifier.c, __mmu_notifier_register (mmap_lock, mm_take_all_locks); case 47";
+        "mm/mmu_notifier.c, __mmu_notifier_register (mmap_lock, mm_take_all_locks)";
     "no-end-without-its-start" = no_lone_end, unless LoneEnd:
         "Who registers while a window is open is not told its end.";
-        "mm/mmu_notifier.c, __mmu_notifier_register; case 43";
+        "mm/mmu_notifier.c, __mmu_notifier_register";
     "unregister-inside-window" = unregister_inside_window, unless EndAfterUnregister:
         "Who unregisters inside a window was told its start and is not told its end.";
-        "virt/kvm/kvm_main.c, kvm_destroy_vm; case 56";
+        "virt/kvm/kvm_main.c, kvm_destroy_vm";
     "unregister-does-not-wait-for-window" = unregister_goes_on, unless UnregisterWaitsForWindows:
         "Unregistering does not wait for open windows.";
-        "mm/mmu_notifier.c, mmu_notifier_unregister; case 56";
+        "mm/mmu_notifier.c, mmu_notifier_unregister";
     "unregister-waits-for-callback" = unregister_waits, unless UnregisterDoesNotWait:
         "Unregistering returns only when no callback of the subscriber runs.";
-        "mm/mmu_notifier.c, mmu_notifier_unregister (synchronize_srcu); case 55";
+        "mm/mmu_notifier.c, mmu_notifier_unregister (synchronize_srcu)";
     "nothing-after-unregister" = nothing_after_unregister, unless StaysRegistered:
         "After unregistering has returned no callback is called.";
-        "mm/mmu_notifier.c, mmu_notifier_unregister; case 55";
+        "mm/mmu_notifier.c, mmu_notifier_unregister";
     "nothing-after-unregister-under-load" = nothing_under_load, unless UnregisterDoesNotWait:
         "The same with a million invalidations while subscribers come and go.";
-        "mm/mmu_notifier.c, mmu_notifier_unregister; case 55";
+        "mm/mmu_notifier.c, mmu_notifier_unregister";
     "unregister-releases" = unregister_releases, unless UnregisterSkipsRelease:
         "Unregistering calls release if nobody has.";
         "mm/mmu_notifier.c, mmu_notifier_unregister";
     "exit-releases" = exit_releases, unless ExitSkipsRelease:
         "The end of the address space calls release before it returns, so before pages are freed.";
-        "mm/mmu_notifier.c, mn_hlist_release; mm/mmap.c, exit_mmap; case 57";
+        "mm/mmu_notifier.c, mn_hlist_release; mm/mmap.c, exit_mmap";
     "release-once-if-nobody-races" = release_once, unless ReleaseTwice:
         "Who was released by the end of the address space is not released by unregistering later.";
         "mm/mmu_notifier.c, mmu_notifier_unregister (hlist_unhashed)";

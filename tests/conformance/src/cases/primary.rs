@@ -9,34 +9,34 @@ use crate::subject::{Bounds, Frame, Implementation, Operation, OwnerId, Refused,
 cases! { Primary, PrimaryFault:
     "protection-both-ways" = both_ways, unless ProtectUpgradeSilent:
         "mprotect sends a start and an end whether it takes rights or gives them.";
-        "mm/mprotect.c, change_pmd_range (MMU_NOTIFY_PROTECTION_VMA); case 8";
+        "mm/mprotect.c (MMU_NOTIFY_PROTECTION_VMA)";
     "unchanged-protection-invalidates-nothing" = unchanged, unless ProtectAlwaysInvalidates:
         "mprotect that leaves the entries as they are invalidates no secondary TLB.";
-        "arch/x86/mm/tlb.c, pte_flags_need_flush; case 8";
+        "arch/x86/include/asm/tlbflush.h, pte_flags_need_flush";
     "downgrade-is-invalidated-before-the-end" = downgrade, unless DowngradeLate:
         "Write-protection has reached secondary TLBs before the end is sent.";
-        "Documentation/mm/mmu_notifier.rst; case 7";
+        "Documentation/mm/mmu_notifier.rst";
     "copy-clears-and-invalidates-first" = copy_clears, unless CopyWithoutClear:
         "An entry that gets a different page is cleared, then invalidated, then written, so that no device reads old data after new.";
-        "Documentation/mm/mmu_notifier.rst (two-address example); mm/memory.c, wp_page_copy; cases 10, 11";
+        "Documentation/mm/mmu_notifier.rst (two-address example); mm/memory.c, wp_page_copy";
     "merge-is-invalidated-before-the-end" = merge, unless MergeSilent:
         "A page that is replaced by one of the same content may be invalidated late, but before the end.";
-        "Documentation/mm/mmu_notifier.rst; mm/ksm.c, replace_page; case 12";
+        "Documentation/mm/mmu_notifier.rst; mm/ksm.c, replace_page";
     "unmap-invalidates-before-free" = unmap_first, unless FreeFirst:
         "A page goes back to the allocator only when no secondary TLB has it.";
-        "mm/mmu_gather.c, tlb_flush_mmu; case 13";
+        "mm/mmu_gather.c, tlb_flush_mmu";
     "exit-releases-before-free" = release_first, unless FreeBeforeRelease:
         "At the end subscribers are released before the first page is freed.";
-        "mm/mmap.c, exit_mmap; case 57";
+        "mm/mmap.c, exit_mmap";
     "reaper-leaves-entries-when-refused" = reaper, unless ReapsAnyway:
         "The reaper leaves the entries alone if somebody would have had to sleep.";
-        "mm/memory.c, zap_vma_for_reaping; case 48";
+        "mm/memory.c, zap_vma_for_reaping";
     "kernel-table-is-flushed-before-free" = kernel_table, unless KernelTableSilent:
         "Before a table of the kernel's half is freed everything of every bound address space is invalidated.";
-        "e37d5a2d60a3; 20250708140629.GQ904431@ziepe.ca; case 35";
+        "e37d5a2d60a3; 20250708140629.GQ904431@ziepe.ca";
     "never-too-little" = never_too_little, unless LastPageForgotten:
         "After each of many operations no device uses what the page table does not say; too much is always legal.";
-        "case 31";
+        "Documentation/mm/mmu_notifier.rst";
 }
 
 /// The operation sends a start and an end.

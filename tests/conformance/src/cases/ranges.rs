@@ -12,10 +12,10 @@ use notifier::addr::Gva;
 cases! { Ranges, RangeFault:
     "start-precedes-change" = start_precedes_change, unless StartLate:
         "A range start returns before the first entry changes.";
-        "mm/mmu_notifier.c, __mmu_notifier_invalidate_range_start; case 38";
+        "mm/mmu_notifier.c, __mmu_notifier_invalidate_range_start";
     "end-follows-change" = end_follows_change, unless EndEarly:
         "A range end comes after the last entry has changed.";
-        "mm/mmu_notifier.c, __mmu_notifier_invalidate_range_end; case 38";
+        "mm/mmu_notifier.c, __mmu_notifier_invalidate_range_end";
     "every-start-has-its-end" = every_start_has_its_end, unless NoEnd:
         "Whoever was told a start and stays registered is told one end with the same event and range.";
         "include/linux/mmu_notifier.h, invalidate_range_end";
@@ -30,7 +30,7 @@ cases! { Ranges, RangeFault:
         "include/linux/mmu_notifier.h, struct mmu_notifier_range";
     "range-is-the-same-for-all" = range_is_the_same_for_all, unless RangeConsumed:
         "Telling one subscriber does not change the range that the next one gets.";
-        "f7edb07ad7c6 (a macro that moved its start argument); case 26";
+        "f7edb07ad7c6 (a macro that moved its start argument)";
     "all-subscribers-are-told" = all_subscribers_are_told, unless OnlyFirstTold:
         "Every registered range subscriber is told every start and end.";
         "mm/mmu_notifier.c, mn_hlist_invalidate_range_start";
@@ -45,13 +45,13 @@ cases! { Ranges, RangeFault:
         "docs/contract.md (stricter than Linux)";
     "nested-starts-balance" = nested_starts_balance, unless EndsMerged:
         "Starts of one thread nest; each has its own end.";
-        "mm/mmu_notifier.c; case 42";
+        "mm/mmu_notifier.c";
     "parallel-starts-balance" = parallel_starts_balance, unless EndsMerged:
         "Windows of several threads may be open at once; each has its own end.";
-        "mm/mmu_notifier.c; case 42";
+        "mm/mmu_notifier.c";
     "end-without-start-is-detected" = end_without_start_is_detected, unless StrayEnd:
         "An end without a start is caught and delivered to nobody.";
-        "virt/kvm/kvm_main.c, mmu_invalidate_in_progress; case 43";
+        "virt/kvm/kvm_main.c, mmu_invalidate_in_progress";
 }
 
 const PAGES: Bounds = Bounds::pages(16, 4);

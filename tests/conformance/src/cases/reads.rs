@@ -12,25 +12,25 @@ use crate::task::{A_WHILE, OpenWindow, Task};
 cases! { Intervals, IntervalFault:
     "read-waits-for-its-invalidation" = read_waits, unless ReadDoesNotWait:
         "Beginning a read waits for an invalidation of its interval that is open.";
-        "mm/mmu_notifier.c, mmu_interval_read_begin; case 39";
+        "mm/mmu_notifier.c, mmu_interval_read_begin";
     "read-goes-on-elsewhere" = read_goes_on, unless ReadWaitsForAll:
         "Beginning a read does not wait for an invalidation that its interval was not told of.";
-        "mm/mmu_notifier.c, mmu_interval_read_begin (seq != invalidate_seq); case 39";
+        "mm/mmu_notifier.c, mmu_interval_read_begin (seq != invalidate_seq)";
     "read-waits-once" = read_waits_once, unless ReadLoops:
         "Beginning a read returns after the invalidation that it waited for, though a new one has begun.";
         "mm/mmu_notifier.c, mmu_interval_read_begin (no loop)";
     "retry-after-invalidation" = retry_after, unless NumberNotSet:
         "A read that an invalidation of its interval overtook has to be repeated, whatever the callback did.";
-        "mm/mmu_notifier.c, mmu_interval_set_seq (unconditional); cases 40, 73";
+        "mm/mmu_notifier.c, mmu_interval_set_seq (unconditional)";
     "retry-inside-window" = retry_inside, unless NumberNotSet:
         "While its interval is being invalidated nothing that was read before may be installed.";
-        "Documentation/mm/hmm.rst; case 39";
+        "Documentation/mm/hmm.rst";
     "no-retry-when-undisturbed" = no_retry, unless AlwaysRetry:
         "A read that nothing overtook need not be repeated.";
-        "include/linux/mmu_notifier.h, mmu_interval_read_retry; case 40";
+        "include/linux/mmu_notifier.h, mmu_interval_read_retry";
     "no-retry-for-changes-elsewhere" = no_retry_elsewhere, unless RetryOnAnyChange:
         "A read need not be repeated for invalidations that its interval was not told of.";
-        "include/linux/mmu_notifier.h, mmu_interval_read_retry; case 40";
+        "include/linux/mmu_notifier.h, mmu_interval_read_retry";
     "hint-is-right-when-it-says-yes" = hint_says_yes, unless HintAlwaysTrue:
         "The lockless hint says yes only if the read has to be repeated.";
         "include/linux/mmu_notifier.h, mmu_interval_check_retry";
@@ -39,7 +39,7 @@ cases! { Intervals, IntervalFault:
         "Documentation/mm/hmm.rst (take_lock); include/linux/mmu_notifier.h, mmu_interval_set_seq";
     "installed-is-never-stale" = never_stale, unless NumberNotSet:
         "What the read protocol installs is gone before the entry that it was read from changes.";
-        "Documentation/mm/hmm.rst; case 73";
+        "Documentation/mm/hmm.rst";
 }
 
 const PAGES: Bounds = Bounds::pages(16, 4);

@@ -14,25 +14,25 @@ use crate::task::Task;
 cases! { Refusals, RefusalFault:
     "all-starts-run-after-refusal" = all_starts_run, unless StopsAtFirst:
         "After a range subscriber has refused, the starts of the others still run.";
-        "20210310213117.1444147-1-seanjc@google.com v2; case 48";
+        "20210310213117.1444147-1-seanjc@google.com v2";
     "ends-follow-refusal" = ends_follow_refusal, unless NoEndsAfterRefusal:
         "After a refusal everybody who was told the start and has an end is told the end at once.";
-        "20210310213117.1444147-1-seanjc@google.com v2; case 48";
+        "20210310213117.1444147-1-seanjc@google.com v2";
     "no-second-end-after-refusal" = no_second_end, unless DoubleEnd:
         "The end that follows a refusal is the only one.";
-        "mm/mmu_notifier.c, mn_hlist_invalidate_range_start; case 48";
+        "mm/mmu_notifier.c, mn_hlist_invalidate_range_start";
     "caller-is-told-again" = caller_is_told_again, unless RefusalIgnored:
         "The caller gets -EAGAIN, has no window, and leaves the entries alone.";
-        "mm/memory.c, zap_vma_for_reaping; case 48";
+        "mm/memory.c, zap_vma_for_reaping";
     "refuser-has-no-end" = refuser_has_no_end, unless RefuserWithEnd:
         "A subscriber whose start can fail does not define an end.";
-        "mm/mmu_notifier.c (WARN in mn_hlist_invalidate_range_start); case 49";
+        "mm/mmu_notifier.c (WARN in mn_hlist_invalidate_range_start)";
     "error-when-blockable-is-violation" = error_when_blockable, unless BlockableRefusal:
         "A start that may sleep must not fail; if it does, that is a violation and not a reason to try again.";
-        "mm/mmu_notifier.c (WARN_ON if blockable); case 50";
+        "mm/mmu_notifier.c (WARN_ON if blockable)";
     "end-must-not-sleep-either" = end_must_not_sleep_either, unless EndForgets:
         "The end of a start that must not sleep must not sleep either, and says so.";
-        "include/linux/mmu_notifier.h, mmu_notifier_range_blockable; case 54";
+        "include/linux/mmu_notifier.h, mmu_notifier_range_blockable";
     "start-says-whether-it-may-sleep" = start_says_whether, unless FlagLost:
         "A start says whether the callback may sleep, by the one flag there is.";
         "include/linux/mmu_notifier.h, MMU_NOTIFIER_RANGE_BLOCKABLE";
@@ -44,16 +44,16 @@ cases! { Refusals, RefusalFault:
         "mm/mmu_notifier.c, __mmu_notifier_invalidate_range_start";
     "interval-refusal-stops-intervals" = interval_refusal_stops, unless IntervalsGoOn:
         "The interval side stops at the first that refuses.";
-        "mm/mmu_notifier.c, mn_itree_invalidate; case 51";
+        "mm/mmu_notifier.c, mn_itree_invalidate";
     "interval-refusal-spares-ranges" = interval_refusal_spares, unless RangesDespiteInterval:
         "After an interval has refused no range subscriber is told anything.";
-        "mm/mmu_notifier.c, __mmu_notifier_invalidate_range_start; case 51";
+        "mm/mmu_notifier.c, __mmu_notifier_invalidate_range_start";
     "interval-refusal-runs-owed-finishes" = owed_finishes, unless FinishesLost:
         "Second passes of intervals that were told before the refusal still run.";
-        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com; case 51";
+        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com";
     "interval-refusal-ends-the-odd-period" = ends_odd_period, unless StaysOdd:
         "After an interval has refused the number is even again.";
-        "mm/mmu_notifier.c, mn_itree_invalidate (mn_itree_inv_end); case 51";
+        "mm/mmu_notifier.c, mn_itree_invalidate (mn_itree_inv_end)";
     "range-refusal-ends-the-interval-side" = ends_interval_side, unless Gap:
         "After a range subscriber has refused, the interval side, which had accepted, is ended too.";
         "deduced from mm/mmu_notifier.c, where it stays open; docs/contract.md (stricter than Linux)";

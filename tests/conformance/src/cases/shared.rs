@@ -14,43 +14,43 @@ use std::sync::Mutex;
 cases! { Lifetime, LifetimeFault:
     "get-twice-is-one-subscriber" = get_twice, unless AlwaysNew:
         "A second get with the same operations gives the same subscriber, made once.";
-        "mm/mmu_notifier.c, mmu_notifier_get_locked; case 60";
+        "mm/mmu_notifier.c, mmu_notifier_get_locked";
     "other-operations-other-subscriber" = other_operations, unless IgnoresOperations:
         "A get with other operations gives another subscriber.";
-        "mm/mmu_notifier.c, find_get_mmu_notifier; case 60";
+        "mm/mmu_notifier.c, find_get_mmu_notifier";
     "other-mm-other-subscriber" = other_mm, unless IgnoresSpace:
         "The same operations in another address space are another subscriber.";
-        "mm/mmu_notifier.c, find_get_mmu_notifier; case 60";
+        "mm/mmu_notifier.c, find_get_mmu_notifier";
     "users-do-not-overflow" = users_do_not_overflow, unless UsersWrap:
         "A get beyond the number of users that can be counted is refused, and one after a put is not.";
-        "mm/mmu_notifier.c, find_get_mmu_notifier (-EOVERFLOW); case 60";
+        "mm/mmu_notifier.c, find_get_mmu_notifier (-EOVERFLOW)";
     "failed-alloc-leaves-nothing" = failed_alloc, unless FailureStays:
         "When the subscriber can't be made, get fails with that and the next get tries anew.";
-        "mm/mmu_notifier.c, mmu_notifier_get_locked; case 60";
+        "mm/mmu_notifier.c, mmu_notifier_get_locked";
     "failed-registration-frees" = failed_registration, unless FailureLeaks:
         "When what was made can't be registered, it is freed.";
-        "mm/mmu_notifier.c, mmu_notifier_get_locked (out_free); case 60";
+        "mm/mmu_notifier.c, mmu_notifier_get_locked (out_free)";
     "first-put-of-two-changes-nothing" = first_put, unless FirstPutRemoves:
         "A subscriber is told changes until its last user has given it back.";
         "mm/mmu_notifier.c, mmu_notifier_put";
     "put-never-releases" = put_never_releases, unless PutReleases:
         "Giving back does not call release.";
-        "mm/mmu_notifier.c, mmu_notifier_put; case 59";
+        "mm/mmu_notifier.c, mmu_notifier_put";
     "free-after-last-put" = free_after_last_put, unless FreeNever:
         "After the last user has given it back the subscriber is freed, sooner or later.";
-        "mm/mmu_notifier.c, mmu_notifier_free_rcu; case 59";
+        "mm/mmu_notifier.c, mmu_notifier_free_rcu";
     "free-only-once" = free_only_once, unless FreeTwice:
         "A subscriber is freed once.";
-        "mm/mmu_notifier.c, mmu_notifier_free_rcu; case 59";
+        "mm/mmu_notifier.c, mmu_notifier_free_rcu";
     "free-waits-for-callbacks" = free_waits, unless FreeEarly:
         "A subscriber is freed only when no callback of it runs: they may go on after the last put.";
-        "mm/mmu_notifier.c, mmu_notifier_put (call_srcu); case 59";
+        "mm/mmu_notifier.c, mmu_notifier_put (call_srcu)";
     "put-does-not-wait" = put_does_not_wait, unless PutWaits:
         "Giving back does not wait for callbacks.";
-        "mm/mmu_notifier.c, mmu_notifier_put (call_srcu); case 59";
+        "mm/mmu_notifier.c, mmu_notifier_put (call_srcu)";
     "put-inside-release" = put_inside_release, unless PutNotInCallback:
         "A subscriber may be given back by its own release.";
-        "include/linux/mmu_notifier.h, release; case 61";
+        "include/linux/mmu_notifier.h, release";
     "get-after-last-put-makes-anew" = get_makes_anew, unless ComesBack:
         "A get after the last put makes a new subscriber.";
         "mm/mmu_notifier.c, find_get_mmu_notifier (users == 0)";

@@ -8,7 +8,7 @@ use crate::subject::{Bounds, Callbacks, Event, Implementation, Refused};
 cases! { Ranges, RangeFault:
     "both-families-are-refused" = both_families_are_refused, unless BothFamilies:
         "A subscriber has range callbacks or a secondary-TLB callback, never both; a refusal leaves nothing behind.";
-        "mm/mmu_notifier.c, __mmu_notifier_register (-EINVAL); case 37";
+        "mm/mmu_notifier.c, __mmu_notifier_register (-EINVAL)";
     "families-are-told-apart" = families_are_told_apart, unless EndInvalidatesTlbs:
         "Secondary TLBs hear nothing of starts and ends, range subscribers nothing of TLB invalidations.";
         "ec8832d007cb (not in range_end)";
@@ -17,19 +17,19 @@ cases! { Ranges, RangeFault:
         "Documentation/mm/mmu_notifier.rst; 6bbd42e2df8f (called beside the TLBI)";
     "secondary-tlb-told-without-lock" = told_without_lock, unless SecondaryNeedsLock:
         "Secondary TLBs are told from contexts without a page-table lock too.";
-        "Jason Gunthorpe, ZHKYmOc/x+0w2Nd3@nvidia.com; iommu_sva_invalidate_kva_range; case 22";
+        "Jason Gunthorpe, ZHKYmOc/x+0w2Nd3@nvidia.com; iommu_sva_invalidate_kva_range";
     "sub-range-of-open-window" = sub_range_of_open_window, unless SecondaryWidened:
         "Inside a window a secondary TLB is told just the part that was flushed.";
-        "include/linux/mmu_notifier.h, arch_invalidate_secondary_tlbs; case 27";
+        "include/linux/mmu_notifier.h, arch_invalidate_secondary_tlbs";
     "two-devices-on-one-mm" = two_devices_on_one_mm, unless OnlyFirstTold:
         "Every secondary TLB on an address space is told.";
-        "mm/mmu_notifier.c, __mmu_notifier_arch_invalidate_secondary_tlbs; case 36";
+        "mm/mmu_notifier.c, __mmu_notifier_arch_invalidate_secondary_tlbs";
     "other-address-space-untouched" = other_address_space_untouched, unless AllSpacesTold:
         "Subscribers of another address space are told nothing.";
-        "case 36";
+        "include/linux/mm_types.h, mm_struct.notifier_subscriptions";
     "batched-flush-names-its-mm" = batched_flush_names_its_mm, unless CurrentSpaceTold:
         "A flush that a task of one address space makes for another is told to the subscribers of that other one.";
-        "20230720013131.1880-1-sj@kernel.org (x86 batch flush used current->mm); case 32";
+        "20230720013131.1880-1-sj@kernel.org (x86 batch flush used current->mm)";
 }
 
 const PAGE: Bounds = Bounds::pages(5, 1);

@@ -9,16 +9,16 @@ use crate::subject::{Bounds, Change, Event, Implementation};
 cases! { Intervals, IntervalFault:
     "first-passes-before-second" = firsts_before_seconds, unless FinishAtOnce:
         "The first passes of all intervals run before the second pass of any.";
-        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com; case 78";
+        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com";
     "second-passes-in-order" = seconds_in_order, unless FinishReversed:
         "Second passes run in the order of the first passes.";
-        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com (FIFO); case 78";
+        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com (FIFO)";
     "no-second-pass-is-complete" = no_second_pass, unless FinishOnlyIfAll:
         "An interval that leaves no second pass is complete, and keeps nobody else from his.";
-        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com (NULL finish); case 78";
+        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com (NULL finish)";
     "start-waits-for-second-passes" = start_waits, unless FinishAtEnd:
         "A start returns only when all second passes have run.";
-        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com; case 78";
+        "20250821114626.89818-2-thomas.hellstrom@linux.intel.com";
 }
 
 const EVENT: Event = Event::Clear;

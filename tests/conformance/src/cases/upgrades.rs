@@ -9,43 +9,43 @@ use crate::subject::{Bounds, Event, Implementation, Operation, PAGE, Platform, R
 cases! { Primary, PrimaryFault:
     "fault-upgrade-invalidates-once" = upgrade_once, unless UpgradeSilent:
         "A fault that makes an entry writable tells secondary TLBs once, after the write and with the lock held.";
-        "6bbd42e2df8f; arch/arm64/mm/fault.c, __ptep_set_access_flags_anysz; case 1";
+        "6bbd42e2df8f; arch/arm64/mm/fault.c, __ptep_set_access_flags_anysz";
     "fault-upgrade-is-no-window" = upgrade_no_window, unless UpgradeInWindow:
         "It sends no start and no end: those with page tables of their own find out by a fault.";
-        "Sean Christopherson, ZGwDoONUFAHi7XKz@google.com; case 46";
+        "Sean Christopherson, ZGwDoONUFAHi7XKz@google.com";
     "no-op-fault-is-silent" = no_op, unless FaultAlwaysInvalidates:
         "A fault that finds the entry as it should be tells nobody.";
-        "mm/memory.c, handle_pte_fault (pte_same); case 4";
+        "mm/memory.c, handle_pte_fault (pte_same)";
     "accessed-flag-is-silent" = accessed, unless AccessedInvalidates:
         "A fault that only sets the accessed flag tells nobody, since no TLB keeps an entry without it.";
-        "arch/arm64/mm/fault.c, __ptep_set_access_flags_anysz (dirty); case 5";
+        "arch/arm64/mm/fault.c, __ptep_set_access_flags_anysz (dirty)";
     "spurious-fault-is-silent" = spurious, unless SpuriousInvalidates:
         "A fault by this CPU's stale TLB is fixed on this CPU alone.";
-        "cb1fa2e99955 (NONOTIFY); cases 6, 34";
+        "cb1fa2e99955 (NONOTIFY)";
     "mapping-is-silent" = mapping, unless MapInvalidates:
         "An entry that becomes valid invalidates nothing.";
-        "Documentation/mm/mmu_notifier.rst; case 9";
+        "Documentation/mm/mmu_notifier.rst";
     "software-bit-is-silent" = software, unless SoftwareInvalidates:
         "A change of bits that hardware ignores invalidates nothing.";
-        "Documentation/mm/mmu_notifier.rst; case 9";
+        "Documentation/mm/mmu_notifier.rst";
     "walking-hardware-needs-no-upgrade" = walks_again, unless NeedlessUpgrade:
         "Where hardware walks again before it denies, an upgrade invalidates nothing and still gets through.";
-        "arch/x86/mm/pgtable.c, ptep_set_access_flags; case 3";
+        "arch/x86/mm/pgtable.c, ptep_set_access_flags";
     "break-before-make" = break_before_make, unless MakeWithoutBreak:
         "Where an entry must not be valid while it is invalidated, it is not.";
-        "arch/powerpc/mm/book3s64/radix_pgtable.c, radix__ptep_set_access_flags; case 20";
+        "arch/powerpc/mm/book3s64/radix_pgtable.c, radix__ptep_set_access_flags";
     "contiguous-upgrade-is-no-no-op" = contiguous_upgrade, unless ContiguousNoOp:
         "A write fault in a contiguous block whose neighbour is dirty updates the whole block and flushes it once.";
-        "97c5550b7631; 20260303063751.2531716-1-pjaroszynski@nvidia.com; case 14";
+        "97c5550b7631; 20260303063751.2531716-1-pjaroszynski@nvidia.com";
     "contiguous-change-flushes-the-block" = contiguous_change, unless ContiguousOnePage:
         "A change of one entry of a contiguous block takes the block apart and flushes all of it.";
-        "arch/arm64/mm/contpte.c, contpte_convert; case 15";
+        "arch/arm64/mm/contpte.c, contpte_convert";
     "huge-contiguous-range-is-a-product" = huge_contiguous, unless SumForProduct:
         "The range for a block of huge pages is their size times their number.";
-        "5d8e1f75...1684892404...@nvidia.com (v2: addr + (pgsize + ncontig)); case 16";
+        "5d8e1f75...1684892404...@nvidia.com (v2: addr + (pgsize + ncontig))";
     "huge-upgrade-covers-the-leaf" = huge_upgrade, unless HugeOnePage:
         "An upgrade of a huge page invalidates all that it translates.";
-        "arch/arm64/mm/fault.c, pmdp_set_access_flags; case 17";
+        "arch/arm64/include/asm/pgtable.h, pmdp_set_access_flags";
 }
 
 fn upgrade_once(implementation: &dyn Implementation) -> Outcome {

@@ -16,22 +16,22 @@ use crate::subject::{
 cases! { Primary, PrimaryFault:
     "start-precedes-first-write" = start_first, unless WriteBeforeStart:
         "Each operation that takes something away sends its start before it writes the first entry.";
-        "Documentation/mm/mmu_notifier.rst; case 38";
+        "Documentation/mm/mmu_notifier.rst";
     "end-follows-last-write" = end_last, unless WriteAfterEnd:
         "It sends the end after it has written the last.";
-        "Documentation/mm/mmu_notifier.rst; case 38";
+        "Documentation/mm/mmu_notifier.rst";
     "start-and-end-without-lock" = without_lock, unless StartUnderLock:
         "Neither is sent with the page-table lock held.";
         "include/linux/mmu_notifier.h, mmu_notifier_invalidate_range_start (might_sleep)";
     "event-of-each-operation" = event_of_each, unless AlwaysClear:
         "Each operation announces its own kind of event.";
-        "include/linux/mmu_notifier.h, enum mmu_notifier_event; case 38";
+        "include/linux/mmu_notifier.h, enum mmu_notifier_event";
     "migration-names-its-owner" = names_its_owner, unless NoOwner:
         "Migration and exclusive access say who began them.";
-        "mm/migrate_device.c, migrate_vma_collect; mm/memory.c, make_device_exclusive";
+        "mm/migrate_device.c, migrate_vma_collect; mm/rmap.c, make_device_exclusive";
     "range-of-each-operation" = range_of_each, unless FlushMovesStart:
         "Secondary TLBs are told of all pages that an operation changed, also if the flush goes by page.";
-        "f7edb07ad7c6; 20250304085127.2238030-1-pjaroszynski@nvidia.com; case 26";
+        "f7edb07ad7c6; 20250304085127.2238030-1-pjaroszynski@nvidia.com";
 }
 
 /// An address space that four pages are mapped in, with a secondary TLB and a range subscriber.
