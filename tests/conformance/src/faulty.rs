@@ -420,4 +420,12 @@ pub enum ConsumerFault {
     ElsewhereCounts,
     /// Ends that never come are waited for.
     NeverHeals,
+    /// A device is bound before notifications reach it.
+    BoundBeforeListed,
+    /// What an unbound device has cached stays.
+    DetachedDirty,
+    /// A notification reaches one device alone.
+    OneDeviceTold,
+    /// What a device has cached outlives the address space.
+    ReleaseKeepsTlb,
 }

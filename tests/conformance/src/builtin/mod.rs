@@ -2,6 +2,7 @@
 //!
 //! What its types can't say is refused with [`Refused::ByType`]; what its detector catches panics.
 
+mod binding;
 mod commands;
 mod fault_gate;
 mod interval;
@@ -14,9 +15,9 @@ use notifier::contract::{self, AddressSpace, PageTableGuard};
 
 use crate::mm::Mm;
 use crate::subject::{
-    Age, Aging, Bounds, Callbacks, Commands, Context, Event, Exit, FaultGate, Implementation,
-    Intervals, Lifetime, LockedTable, Platform, Primary, Ranges, Refusals, Refused, Registration,
-    Witness,
+    Age, Aging, Binding, Bounds, Callbacks, Commands, Context, Event, Exit, FaultGate,
+    Implementation, Intervals, Lifetime, LockedTable, Platform, Primary, Ranges, Refusals, Refused,
+    Registration, Witness,
 };
 pub(crate) use subscriber::Owners;
 use subscriber::member;
@@ -69,6 +70,10 @@ impl Implementation for Builtin {
 
     fn fault_gate(&self) -> Option<Arc<dyn FaultGate>> {
         Some(Arc::new(fault_gate::Gate::default()))
+    }
+
+    fn binding(&self) -> Option<Arc<dyn Binding>> {
+        Some(Arc::new(binding::Bench::new()?))
     }
 }
 

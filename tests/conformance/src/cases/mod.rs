@@ -1,6 +1,7 @@
 //! The cases, a module for each section.
 
 mod aging;
+mod binding;
 mod commands;
 mod context;
 mod faults;
@@ -20,7 +21,7 @@ use crate::case::Case;
 
 /// All cases, by section.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    let modules: [&'static [Case]; 15] = [
+    let modules: [&'static [Case]; 16] = [
         ranges::CASES,
         two_families::CASES,
         refusals::CASES,
@@ -36,6 +37,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         primary::CASES,
         commands::CASES,
         faults::CASES,
+        binding::CASES,
     ];
     modules.into_iter().flatten()
 }

@@ -5,6 +5,7 @@
 //! it.
 
 mod age;
+mod binding;
 mod commands;
 mod detector;
 mod dispatch;
@@ -22,8 +23,8 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use crate::faulty::Fault;
 use crate::mm::Mm;
 use crate::subject::{
-    Aging, Commands, Context, FaultGate, Implementation, Intervals, Lifetime, Operations, Platform,
-    Primary, Ranges, Refusals, Refused, Witness,
+    Aging, Binding, Commands, Context, FaultGate, Implementation, Intervals, Lifetime, Operations,
+    Platform, Primary, Ranges, Refusals, Refused, Witness,
 };
 use detector::{Inside, Kind};
 use interval::IntervalState;
@@ -102,6 +103,10 @@ impl Implementation for Model {
 
     fn fault_gate(&self) -> Option<Arc<dyn FaultGate>> {
         Some(Arc::new(fault_gate::Gate::new(self.fault)))
+    }
+
+    fn binding(&self) -> Option<Arc<dyn Binding>> {
+        Some(Arc::new(binding::Bench::new(self.fault)))
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Whoever tests a part implements a part; the cases of the rest are reported as not offered.
 
+mod binding;
 mod bounds;
 mod callbacks;
 mod change;
@@ -13,6 +14,7 @@ mod space;
 
 use std::sync::Arc;
 
+pub use binding::{Binding, DeviceId};
 pub use bounds::{Bounds, Extent, PAGE};
 pub use callbacks::{Again, Answer, Ask, Call, Callbacks, IntervalCallbacks, Refuses, Start, Tell};
 pub use change::{Blocking, Change, Event, OwnerId};
@@ -71,6 +73,11 @@ pub trait Implementation: Send + Sync {
 
     /// For the rules on faults of those with page tables of their own.
     fn fault_gate(&self) -> Option<Arc<dyn FaultGate>> {
+        None
+    }
+
+    /// For the rules on devices that come and go.
+    fn binding(&self) -> Option<Arc<dyn Binding>> {
         None
     }
 }
