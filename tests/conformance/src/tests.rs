@@ -1,6 +1,7 @@
 //! Every case passes where it should, and can fail.
 
 mod pages;
+mod running;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ mod ranges;
 mod reads;
 mod refusals;
 mod shared;
+mod sleeping;
 mod two_families;
 mod two_passes;
 mod upgrades;
@@ -21,7 +22,7 @@ use crate::case::Case;
 
 /// All cases, by section.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    let modules: [&'static [Case]; 16] = [
+    let modules: [&'static [Case]; 17] = [
         ranges::CASES,
         two_families::CASES,
         refusals::CASES,
@@ -32,6 +33,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         two_passes::CASES,
         aging::CASES,
         context::CASES,
+        sleeping::CASES,
         windows::CASES,
         upgrades::CASES,
         primary::CASES,

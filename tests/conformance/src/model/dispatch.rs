@@ -7,10 +7,7 @@ use super::interval::Told;
 use super::seat::{Seat, lock};
 use super::{Space, State};
 use crate::faulty::{ContextFault, IntervalFault, LifetimeFault, RangeFault, RefusalFault};
-use crate::subject::{
-    Again, Blocking, Bounds, Change, Event, LockedTable, OwnerId, Refused, Refuses,
-};
-use notifier::addr::Gva;
+use crate::subject::{Again, Blocking, Bounds, Change, LockedTable, Refused, Refuses};
 
 /// What a window remembers from its start to its end.
 struct Window {
@@ -230,32 +227,6 @@ impl Space {
             Blocking::Allowed => Inside::Callback(self.id),
             Blocking::Forbidden => Inside::Atomic(self.id, Kind::Nonblocking),
         }
-    }
-
-    /// The change as a faulty implementation passes it on.
-    fn distorted(&self, mut change: Change) -> Change {
-        change.bounds = self.distorted_bounds(change.bounds);
-        change.event = match change.event {
-            Event::Migrate(_) if self.has(RangeFault::OwnersAlike) => Event::Migrate(OwnerId(0)),
-            Event::Exclusive(_) if self.has(RangeFault::OwnersAlike) => {
-                Event::Exclusive(OwnerId(0))
-            }
-            _ if self.has(RangeFault::EventLost) => Event::Clear,
-            event => event,
-        };
-        change
-    }
-
-    fn distorted_bounds(&self, bounds: Bounds) -> Bounds {
-        let Bounds { start, end } = bounds;
-        let whole = bounds == Bounds::ALL;
-        if self.has(RangeFault::EndInclusive) && !whole {
-            return Bounds::new(start, Gva::new(end.raw() - 1));
-        }
-        if self.has(RangeFault::WholeOverflows) {
-            return Bounds::new(start, Gva::new(end.raw().wrapping_add(1) & !0xfff));
-        }
-        bounds
     }
 
     /// Tells those who cache the page table.

@@ -9,6 +9,7 @@ mod binding;
 mod commands;
 mod detector;
 mod dispatch;
+mod distort;
 mod fault_gate;
 mod interval;
 mod interval_handle;

@@ -1,6 +1,10 @@
 //! What can be wrong with an implementation: each a switch of the [model](crate::model), with which
 //! at least one case fails.
 
+mod sides;
+
+pub use sides::{ConsumerFault, PrimaryFault};
+
 /// One fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
@@ -314,118 +318,4 @@ pub enum ContextFault {
     RemoveUnderUserLock,
     /// Removing an interval in a callback goes unnoticed.
     RemoveInCallback,
-}
-
-/// Which change of a page table is followed by which notification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PrimaryFault {
-    /// Entries are written before the start.
-    WriteBeforeStart,
-    /// The last entry is written after the end.
-    WriteAfterEnd,
-    /// Starts come with the page-table lock held.
-    StartUnderLock,
-    /// An upgrade by a fault invalidates nothing (Linux before 6.6).
-    UpgradeSilent,
-    /// An upgrade by a fault is a start and an end (the proposal of May 2023).
-    UpgradeInWindow,
-    /// Every fault invalidates secondary TLBs.
-    FaultAlwaysInvalidates,
-    /// Setting the accessed flag invalidates secondary TLBs.
-    AccessedInvalidates,
-    /// A spurious fault invalidates secondary TLBs.
-    SpuriousInvalidates,
-    /// Making an invalid entry valid invalidates secondary TLBs.
-    MapInvalidates,
-    /// Changing a software bit invalidates secondary TLBs.
-    SoftwareInvalidates,
-    /// Every entry that mprotect visits is invalidated, changed or not.
-    ProtectAlwaysInvalidates,
-    /// mprotect that gives rights sends no start.
-    ProtectUpgradeSilent,
-    /// Write-protection invalidates secondary TLBs only after the end.
-    DowngradeLate,
-    /// Every operation says `CLEAR`.
-    AlwaysClear,
-    /// Migration and exclusive access have owner 0.
-    NoOwner,
-    /// A copy's entry is written over the old one, which is invalidated later.
-    CopyWithoutClear,
-    /// A merged page's old entry is never invalidated.
-    MergeSilent,
-    /// Pages are freed before secondary TLBs are told.
-    FreeFirst,
-    /// Pages are freed before the subscribers are released at the end.
-    FreeBeforeRelease,
-    /// The reaper goes on although somebody refused.
-    ReapsAnyway,
-    /// A dirty neighbour in a contiguous block makes an upgrade look done (97c5550b7631).
-    ContiguousNoOp,
-    /// A change in a contiguous block touches and invalidates one page.
-    ContiguousOnePage,
-    /// The size of a contiguous block of huge pages is taken to be a sum (v2 of May 2023).
-    SumForProduct,
-    /// An upgrade of a huge page invalidates the page that faulted.
-    HugeOnePage,
-    /// An entry is invalidated while it is valid, where it must not be.
-    MakeWithoutBreak,
-    /// A table of the kernel's half is freed without a word (before e37d5a2d60a3).
-    KernelTableSilent,
-    /// The loop that flushes moves the start of the range (f7edb07ad7c6).
-    FlushMovesStart,
-    /// The last page of a range is not invalidated.
-    LastPageForgotten,
-    /// Where hardware walks again, an upgrade is notified all the same.
-    NeedlessUpgrade,
-}
-
-/// What drivers make of notifications.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConsumerFault {
-    /// The last page of a range is left out.
-    LastPageForgotten,
-    /// One command for each page, however many there are (d5afb4b47e13).
-    NoThreshold,
-    /// The end of the whole address space overflows (e7ad6c2a4b1a).
-    WholeOverflows,
-    /// Cached tables stay.
-    LeavesOnly,
-    /// A range command with NUM and SCALE both zero.
-    ZeroRange,
-    /// The device's TLB is invalidated before the IOMMU's is done.
-    DeviceFirst,
-    /// What the device is sent is not aligned.
-    Unaligned,
-    /// Nothing waits for the last command.
-    NoFinalSync,
-    /// The erratum is not worked around.
-    ErratumOnce,
-    /// The erratum is worked around for the device's TLB too.
-    DeviceTwice,
-    /// What is in progress does not matter to a fault.
-    InProgressIgnored,
-    /// Every fault is repeated while anything is in progress.
-    AllRefused,
-    /// What has ended since does not matter to a fault.
-    SequenceIgnored,
-    /// A second start replaces the range of the first.
-    RangeReplaced,
-    /// The merged range is kept for ever.
-    RangeKept,
-    /// An end without a start is taken.
-    UnbalancedEnd,
-    /// Memory slots may change at any time.
-    SlotsNotBlocked,
-    /// Ranges that no slot overlaps disturb faults.
-    ElsewhereCounts,
-    /// Ends that never come are waited for.
-    NeverHeals,
-    /// A device is bound before notifications reach it.
-    BoundBeforeListed,
-    /// What an unbound device has cached stays.
-    DetachedDirty,
-    /// A notification reaches one device alone.
-    OneDeviceTold,
-    /// What a device has cached outlives the address space.
-    ReleaseKeepsTlb,
 }
