@@ -195,11 +195,29 @@ fn never_stale(implementation: &dyn Implementation) -> Outcome {
         }
         Ok::<_, crate::subject::Refused>(stale)
     });
-    while entry.load(Ordering::SeqCst) < CHANGES - 1 {
+    let last = CHANGES - 1;
+    let now = || entry.load(Ordering::SeqCst);
+    let mut stale_reads = 0_u64;
+    for round in 0_u64.. {
         let read = interval.read_begin()?;
-        let seen = entry.load(Ordering::SeqCst);
-        read.retry(&mut || mirror.store(seen, Ordering::SeqCst));
+        let seen = now();
+        // Now and then the entry surely changes between the read and the question.
+        while round.is_multiple_of(64) && now() == seen && seen < last {
+            std::thread::yield_now();
+        }
+        read.retry(&mut || {
+            mirror.store(seen, Ordering::SeqCst);
+            // A change that has begun waits for the user lock before it changes anything.
+            stale_reads += u64::from(now() != seen);
+        });
+        if now() == last {
+            break;
+        }
     }
+    holds(
+        stale_reads == 0,
+        "an entry that had changed since it was read was installed",
+    )?;
     let stale = writer.finish("the changes")??;
     holds(stale == 0, "the mirror held an entry while it changed")?;
     let (mirror, entry) = (mirror.load(Ordering::SeqCst), entry.load(Ordering::SeqCst));
