@@ -46,6 +46,7 @@ fn outcome(bytes: &[u8]) -> Result<Vec<Report>, Diagnostic> {
     let limits = Limits {
         states: 100_000,
         memory: 64 << 20,
+        ..Limits::default()
     };
     let run = |cell: &Cell| {
         explore(&checked, cell, &limits, Reductions::On, &mut |_| {

@@ -42,19 +42,26 @@ impl Ex {
         }
     }
 
-    /// Calls `see` for each field that is read.
+    /// Calls `see` for each field that is read; program counters are not among them.
     pub(super) fn reads(&self, see: &mut impl FnMut(Field)) {
-        match self {
-            Self::Const(_) | Self::AtBoundary(_) | Self::Done(_) => {}
+        self.visit(&mut |part| match part {
             Self::Get(field) => see(*field),
-            Self::At(fields, index) => {
-                fields.iter().for_each(|field| see(*field));
-                index.reads(see);
+            Self::At(fields, _) => fields.iter().for_each(|field| see(*field)),
+            _ => {}
+        });
+    }
+
+    /// Calls `see` for this expression and everything in it.
+    pub(super) fn visit(&self, see: &mut impl FnMut(&Self)) {
+        see(self);
+        match self {
+            Self::Const(_) | Self::Get(_) | Self::AtBoundary(_) | Self::Done(_) => {}
+            Self::At(_, inner) | Self::Part(inner, ..) | Self::Not(inner) | Self::One(_, inner) => {
+                inner.visit(see);
             }
-            Self::Part(inner, ..) | Self::Not(inner) | Self::One(_, inner) => inner.reads(see),
             Self::With(inner, parts) => {
-                inner.reads(see);
-                parts.iter().for_each(|(_, _, value)| value.reads(see));
+                inner.visit(see);
+                parts.iter().for_each(|(_, _, value)| value.visit(see));
             }
             Self::Or(one, other)
             | Self::And(one, other)
@@ -63,12 +70,11 @@ impl Ex {
             | Self::Add(one, other)
             | Self::Subtract(one, other)
             | Self::Two(_, _, one, other) => {
-                one.reads(see);
-                other.reads(see);
+                [one, other].into_iter().for_each(|part| part.visit(see))
             }
             Self::If(one, two, three) => [one, two, three]
                 .into_iter()
-                .for_each(|part| part.reads(see)),
+                .for_each(|part| part.visit(see)),
         }
     }
 }
@@ -103,6 +109,26 @@ pub(super) enum Instr {
     /// An interrupt is taken; always the first of a handler.
     Enter,
     End,
+}
+
+impl Instr {
+    /// What it works out, where it puts something included.
+    pub(super) fn expressions(&self) -> Vec<&Ex> {
+        match self {
+            Self::Assign(target, value, _) => {
+                target.index.as_deref().into_iter().chain([value]).collect()
+            }
+            Self::Cmpxchg(target, now, old, new, success, _) => {
+                let places = [target, success].into_iter();
+                let indices = places.filter_map(|place| place.index.as_deref());
+                indices.chain([now, old, new]).collect()
+            }
+            Self::Await(value) | Self::Unless(value, _) | Self::Forbid(_, value) => vec![value],
+            Self::Jump(_) | Self::Choose(_) | Self::Count(_) | Self::Enter | Self::End => {
+                Vec::new()
+            }
+        }
+    }
 }
 
 /// The instructions of an agent, a handler or an event.

@@ -23,6 +23,15 @@ impl Field {
     }
 }
 
+/// The bits of all these fields.
+pub(super) fn bits_of<const W: usize>(fields: impl IntoIterator<Item = Field>) -> [u64; W] {
+    let mut bits = [0; W];
+    fields
+        .into_iter()
+        .for_each(|field| field.set(&mut bits, u64::MAX));
+    bits
+}
+
 /// Hands out bits. A field never crosses from one word to the next, so that reading one is a shift
 /// and a mask; the first word with room takes it.
 #[derive(Debug, Default)]

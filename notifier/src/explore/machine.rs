@@ -23,7 +23,7 @@ pub(super) struct Effects {
 }
 
 /// A step that may be made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Edge<const W: usize> {
     pub(super) state: State<W>,
     pub(super) actor: Actor,
@@ -94,40 +94,61 @@ impl<const W: usize> Machine<'_, W> {
         state: &State<W>,
         out: &mut Vec<Edge<W>>,
     ) -> Result<(), Misfit> {
-        for (actor, context) in self.program.contexts.iter().enumerate() {
-            let at = context.pc.get(state);
-            if !self.may_step(actor, at, state) {
-                continue;
-            }
-            let code = &context.code;
-            let Some(first) = usize::try_from(at).ok().and_then(|at| code.stops.get(at)) else {
-                continue;
-            };
-            let mut run = Run {
-                code,
-                pc: Some(context.pc),
-                actor,
-                out,
-            };
-            self.run(&mut run, *state, *first, Effects::default())?;
+        (0..self.actors()).try_for_each(|actor| self.steps_of(actor, state, out))
+    }
+
+    /// How many there are who may make a step.
+    pub(super) fn actors(&self) -> usize {
+        self.program.contexts.len() + self.program.events.len()
+    }
+
+    /// All steps that one of them may make.
+    pub(super) fn steps_of(
+        &self,
+        actor: Actor,
+        state: &State<W>,
+        out: &mut Vec<Edge<W>>,
+    ) -> Result<(), Misfit> {
+        let Some(context) = self.program.contexts.get(actor) else {
+            return self.happen(actor, state, out);
+        };
+        let at = context.pc.get(state);
+        if !self.may_step(actor, at, state) {
+            return Ok(());
         }
-        for (number, event) in self.program.events.iter().enumerate() {
-            if self.eval(&event.condition, state) != 0 {
-                let (actor, before) = (self.program.contexts.len() + number, out.len());
-                let mut run = Run {
-                    code: &event.code,
-                    pc: None,
-                    actor,
-                    out,
-                };
-                self.run(&mut run, *state, 0, Effects::default())?;
-                for edge in &mut out[before..] {
-                    event
-                        .scratch
-                        .iter()
-                        .for_each(|field| field.set(&mut edge.state, 0));
-                }
-            }
+        let code = &context.code;
+        let Some(first) = usize::try_from(at).ok().and_then(|at| code.stops.get(at)) else {
+            return Ok(());
+        };
+        // Whoever is at the end has nothing more to do.
+        if matches!(code.instrs[*first], Instr::End) {
+            return Ok(());
+        }
+        let mut run = Run {
+            code,
+            pc: Some(context.pc),
+            actor,
+            out,
+        };
+        self.run(&mut run, *state, *first, Effects::default())
+    }
+
+    fn happen(&self, actor: Actor, state: &State<W>, out: &mut Vec<Edge<W>>) -> Result<(), Misfit> {
+        let event = &self.program.events[actor - self.program.contexts.len()];
+        if self.eval(&event.condition, state) == 0 {
+            return Ok(());
+        }
+        let before = out.len();
+        let mut run = Run {
+            code: &event.code,
+            pc: None,
+            actor,
+            out,
+        };
+        self.run(&mut run, *state, 0, Effects::default())?;
+        for edge in &mut out[before..] {
+            let scratch = event.scratch.iter();
+            scratch.for_each(|field| field.set(&mut edge.state, 0));
         }
         Ok(())
     }

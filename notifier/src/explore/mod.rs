@@ -2,14 +2,16 @@
 //!
 //! [`explore`] takes a checked scenario and a [`Cell`] of its matrix and decides every condition of
 //! the file, each with a shortest trace if it is broken. States are exact (no lossy hashing), the
-//! search is breadth-first on one thread, and the same input gives the same result.
+//! search is breadth-first, and the same input gives the same result on any number of threads.
 
+mod batch;
 mod code;
 mod compile;
 mod entries;
 mod layout;
 mod live;
 mod machine;
+mod memo;
 mod program;
 mod progress;
 mod report;
@@ -18,6 +20,7 @@ mod search;
 mod store;
 mod trace;
 
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
 pub use progress::Most;
@@ -67,14 +70,17 @@ pub struct Limits {
     pub states: usize,
     /// Bytes that they may take at most.
     pub memory: usize,
+    /// Threads that make steps; what comes of it does not depend on their number.
+    pub threads: NonZeroUsize,
 }
 
 impl Default for Limits {
-    /// 100 million states, 4 GiB.
+    /// 100 million states, 4 GiB, one thread.
     fn default() -> Self {
         Self {
             states: 100_000_000,
             memory: 4 << 30,
+            threads: NonZeroUsize::MIN,
         }
     }
 }

@@ -1,18 +1,22 @@
 //! Breadth-first search over all states.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
+use super::batch::{Batch, Worker};
 use super::machine::{Edge, Machine, Misfit, State};
 use super::program::Wanted;
 use super::store::{Store, hash};
 use super::{Bound, Limits, Progress};
 use crate::scenario::tree::{Demand, Scope};
 
-/// Steps that are looked up together, so that the processor waits for memory once for many.
-const BATCH: usize = 512;
+/// States whose steps are made and looked up together, so that the processor waits for memory once
+/// for many; between them it is asked whether to go on.
+const BATCH: usize = 128;
+/// Batches that a thread makes before all wait for each other, if there are several.
+const ROUND: usize = 256;
 /// Steps between two looks at whether to go on.
-const REPORT: usize = 1 << 16;
+const REPORT: u64 = 1 << 16;
 
 /// Where something was first found, in as few steps as possible.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +31,28 @@ pub(super) struct Found<const W: usize> {
 pub(super) enum Place<const W: usize> {
     At(usize),
     Step(usize, Edge<W>),
+}
+
+/// Who is told how far it has come, and how far it may go.
+struct Watch<'a> {
+    limits: &'a Limits,
+    report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    /// The steps when it was told last.
+    reported: u64,
+}
+
+impl Watch<'_> {
+    /// The limit that keeps it from going on.
+    fn hit<const W: usize>(&self, store: &Store<W>) -> Option<Bound> {
+        let Limits { states, memory, .. } = *self.limits;
+        if store.len() >= states {
+            Some(Bound::States(states))
+        } else if store.bytes_with_one_more() > memory {
+            Some(Bound::Memory(memory))
+        } else {
+            None
+        }
+    }
 }
 
 /// All that was found.
@@ -46,13 +72,6 @@ pub(super) struct Search<'a, const W: usize> {
     pub(super) steps: u64,
     /// Why it was not carried to its end.
     pub(super) cut: Option<Bound>,
-}
-
-/// Steps that wait to be looked up, each with the state that it is from.
-struct Batch<const W: usize> {
-    edges: Vec<Edge<W>>,
-    from: Vec<usize>,
-    hashes: Vec<u64>,
 }
 
 impl<'a, const W: usize> Search<'a, W> {
@@ -88,85 +107,125 @@ impl<'a, const W: usize> Search<'a, W> {
         limits: &Limits,
         report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(), Misfit> {
-        let mut batch = Batch {
-            edges: Vec::new(),
-            from: Vec::new(),
-            hashes: Vec::new(),
+        if self.store.len() == 0 {
+            return Ok(());
+        }
+        let worker = |_| Worker::new(self.machine, self.store.get(0));
+        let mut workers: Vec<_> = (0..limits.threads.get()).map(worker).collect();
+        let mut watch = Watch {
+            limits,
+            report,
+            reported: 0,
         };
         let mut at = 0;
-        let mut reported = 0;
         while at < self.store.len() {
             let end = self.store.len();
             self.levels.push(end);
             while at < end {
-                at = self.expand(at, end, &mut batch)?;
-                self.settle(&mut batch, limits);
-                if self.cut.is_some() || self.is_decided() {
+                at = self.round(at..end, &mut workers, &mut watch)?;
+                if self.is_over() {
                     return Ok(());
-                }
-                if self.steps >= reported + REPORT as u64 {
-                    reported = self.steps;
-                    let progress = Progress {
-                        states: self.store.len(),
-                        depth: self.levels.len() - 1,
-                    };
-                    if report(progress).is_break() {
-                        self.cut = Some(Bound::Interrupted);
-                        return Ok(());
-                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Makes the steps from states, beginning with `at`, until there are enough; where to go on.
-    fn expand(&mut self, mut at: usize, end: usize, batch: &mut Batch<W>) -> Result<usize, Misfit> {
-        while at < end && batch.edges.len() < BATCH {
-            let state = self.store.get(at);
-            let before = batch.edges.len();
-            self.machine.successors(&state, &mut batch.edges)?;
-            if batch.edges.len() == before && self.stuck.is_none() && !self.machine.is_final(&state)
-            {
-                self.stuck = Some(at);
-            }
-            batch.from.resize(batch.edges.len(), at);
-            at += 1;
+    /// Makes the steps from the first of these states, on several threads if there are many; where
+    /// to go on. All that is found is settled in the order in which one thread finds it.
+    fn round(
+        &mut self,
+        states: Range<usize>,
+        workers: &mut [Worker<'a, W>],
+        watch: &mut Watch<'_>,
+    ) -> Result<usize, Misfit> {
+        let share = (states.len() / workers.len()).next_multiple_of(BATCH);
+        if workers.len() == 1 || share < ROUND / 8 * BATCH {
+            return self.alone(states, &mut workers[0], watch);
         }
-        Ok(at)
-    }
-
-    fn settle(&mut self, batch: &mut Batch<W>, limits: &Limits) {
-        batch
-            .hashes
-            .extend(batch.edges.iter().map(|edge| hash(&edge.state)));
-        let touched: u32 = batch
-            .hashes
-            .iter()
-            .map(|hash| self.store.touch(*hash))
-            .fold(0, |all, one| all ^ one);
-        std::hint::black_box(touched);
-        for (at, edge) in batch.edges.iter().enumerate() {
-            self.steps += 1;
-            if edge.effects.broken != 0 {
-                self.broken(batch.from[at], edge);
-            }
-            if !self.store.insert(&edge.state, batch.hashes[at]) {
-                continue;
-            }
-            self.see(&edge.state);
-            if self.store.len() >= limits.states {
-                self.cut = Some(Bound::States(limits.states));
-            } else if self.store.bytes_with_one_more() > limits.memory {
-                self.cut = Some(Bound::Memory(limits.memory));
-            }
-            if self.cut.is_some() {
+        let share = share.min(ROUND * BATCH);
+        let (store, asked) = (&self.store, self.asked());
+        let shares = batches(states.clone(), share);
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let running = workers.iter_mut().zip(shares).map(|(worker, share)| {
+                scope.spawn(move || {
+                    let batches = batches(share, BATCH);
+                    let batches = batches.map(|range| sifted(worker, store, range, asked));
+                    batches.collect::<Vec<_>>()
+                })
+            });
+            let running: Vec<_> = running.collect();
+            let ended = running.into_iter().map(|thread| thread.join());
+            ended
+                .map(|made| made.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        for batch in made.into_iter().flatten() {
+            self.settle(&batch?, watch);
+            if self.is_over() {
                 break;
             }
         }
-        batch.edges.clear();
-        batch.from.clear();
-        batch.hashes.clear();
+        Ok(states.end.min(states.start + share * workers.len()))
+    }
+
+    fn alone(
+        &mut self,
+        states: Range<usize>,
+        worker: &mut Worker<'a, W>,
+        watch: &mut Watch<'_>,
+    ) -> Result<usize, Misfit> {
+        let mut batch = Batch::new();
+        for range in batches(states.clone(), BATCH) {
+            worker.expand(&self.store, range, self.asked(), &mut batch)?;
+            self.settle(&batch, watch);
+            if self.is_over() {
+                break;
+            }
+        }
+        Ok(states.end)
+    }
+
+    /// The conditions that no step is known to break.
+    fn asked(&self) -> u16 {
+        let found = self.found.iter().enumerate();
+        let asked = found.filter(|(_, found)| found.is_none());
+        asked.fold(0, |asked, (property, _)| asked | 1 << property)
+    }
+
+    fn settle(&mut self, batch: &Batch<W>, watch: &mut Watch<'_>) {
+        self.steps += batch.steps;
+        self.stuck = self.stuck.or(batch.stuck);
+        self.store.touch(&batch.hashes);
+        let mut broken = batch.broken.iter().peekable();
+        for (at, (state, hash)) in batch.states.iter().zip(&batch.hashes).enumerate() {
+            while let Some(broken) = broken.next_if(|broken| broken.before == at) {
+                self.broken(broken.from, &broken.edge);
+            }
+            if !self.store.insert(state, *hash) {
+                continue;
+            }
+            self.see(state);
+            self.cut = watch.hit(&self.store);
+            if self.cut.is_some() {
+                return;
+            }
+        }
+        broken.for_each(|broken| self.broken(broken.from, &broken.edge));
+        if self.steps >= watch.reported + REPORT {
+            watch.reported = self.steps;
+            let progress = Progress {
+                states: self.store.len(),
+                depth: self.levels.len() - 1,
+            };
+            if (watch.report)(progress).is_break() {
+                self.cut = Some(Bound::Interrupted);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.cut.is_some() || self.is_decided()
     }
 
     fn broken(&mut self, from: usize, edge: &Edge<W>) {
@@ -224,4 +283,23 @@ fn shows<const W: usize>(machine: &Machine<'_, W>, wanted: &Wanted, state: &Stat
         Demand::Required => machine.eval(condition, state) == 0,
         Demand::Progress => false,
     }
+}
+
+/// These numbers in pieces of `size`, the last perhaps smaller.
+fn batches(all: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let first = all.clone().step_by(size);
+    first.map(move |first| first..all.end.min(first + size))
+}
+
+/// What is new of the steps from these states, to a thread that sees only what was settled before.
+fn sifted<const W: usize>(
+    worker: &mut Worker<'_, W>,
+    store: &Store<W>,
+    states: Range<usize>,
+    asked: u16,
+) -> Result<Batch<W>, Misfit> {
+    let mut batch = Batch::new();
+    worker.expand(store, states, asked, &mut batch)?;
+    batch.sift(store);
+    Ok(batch)
 }

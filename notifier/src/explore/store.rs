@@ -1,28 +1,73 @@
 //! The states that were found: each once, exactly, in the order in which they were found.
 
+use std::hint::black_box;
+
 use super::machine::State;
 
 /// States in a block of the list.
 const BLOCK: usize = 1 << 14;
-/// Places of the index at first.
-const FIRST: usize = 1 << 10;
-/// Bytes of a place of the index.
-const SLOT: usize = 5;
+/// Lines of the index at first.
+const FIRST: usize = 1 << 7;
+/// States that a line of the index has room for.
+const ROOM: usize = 12;
 
 /// A list of states and an index to find one by what it is.
 ///
 /// The list keeps a state's 32-bit words up to the last one in use. The index is a table with open
-/// addressing, at most four fifths full: the number of a state, 32 bits, and beside it 8 bits of its
-/// hash, so that few states are compared that are not the same. Together that is 24 bytes or less for
-/// states of up to 96 bits. No hash is taken for a state: what is found is compared.
+/// addressing whose buckets are lines of the processor's cache, on average at most seven eighths
+/// full: the number of a state, 32 bits, and 8 bits of its hash, so that few states are compared that
+/// are not the same. Together that is 24 bytes or less for states of up to 96 bits. No hash is taken
+/// for a state: what is found is compared.
 pub(super) struct Store<const W: usize> {
     blocks: Vec<Vec<u32>>,
     /// 32-bit words of a state.
     stride: usize,
-    index: Vec<u32>,
-    /// 0 where the index is free.
-    tags: Vec<u8>,
+    index: Vec<Line>,
     len: usize,
+}
+
+/// A bucket. It is filled from the front, and what no longer fits goes into the next one.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line {
+    /// A byte of each state's hash; how many there are is in the last one.
+    tags: [u8; 16],
+    numbers: [u32; ROOM],
+}
+
+impl Line {
+    const EMPTY: Self = Self {
+        tags: [0; 16],
+        numbers: [0; ROOM],
+    };
+
+    fn len(&self) -> usize {
+        self.tags[15].into()
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() == ROOM
+    }
+
+    fn push(&mut self, number: u32, tag: u8) {
+        let at = self.len();
+        (self.tags[at], self.numbers[at]) = (tag, number);
+        self.tags[15] += 1;
+    }
+
+    /// The numbers with this tag, and now and then another one.
+    fn with(&self, tag: u8) -> impl Iterator<Item = usize> {
+        const ONES: u128 = u128::MAX / 0xff;
+        // A byte that is 0 becomes negative where it was not; a borrow can only make more of them.
+        let differences = u128::from_le_bytes(self.tags) ^ (ONES * u128::from(tag));
+        let zeroes = differences.wrapping_sub(ONES) & !differences & ONES << 7;
+        let mut left = zeroes & ((1 << (8 * self.len())) - 1);
+        std::iter::from_fn(move || {
+            let at = left.trailing_zeros() as usize / 8;
+            left &= left.wrapping_sub(1);
+            self.numbers.get(at).map(|number| *number as usize)
+        })
+    }
 }
 
 impl<const W: usize> Store<W> {
@@ -30,8 +75,7 @@ impl<const W: usize> Store<W> {
         Self {
             blocks: Vec::new(),
             stride: bits.div_ceil(32).max(1),
-            index: vec![0; FIRST],
-            tags: vec![0; FIRST],
+            index: vec![Line::EMPTY; FIRST],
             len: 0,
         }
     }
@@ -42,7 +86,7 @@ impl<const W: usize> Store<W> {
 
     /// Bytes in use.
     pub(super) fn bytes(&self) -> usize {
-        self.blocks.len() * BLOCK * self.stride * 4 + self.index.len() * SLOT
+        self.blocks.len() * BLOCK * self.stride * 4 + self.index.len() * size_of::<Line>()
     }
 
     /// Bytes in use if one more state came.
@@ -57,11 +101,11 @@ impl<const W: usize> Store<W> {
         } else {
             0
         };
-        self.bytes() + block + index * SLOT
+        self.bytes() + block + index * size_of::<Line>()
     }
 
     fn is_full(&self) -> bool {
-        self.len >= self.index.len() / 5 * 4
+        self.len >= self.index.len() * (ROOM * 7) / 8
     }
 
     /// Half as much again: doubling would leave most of the index empty half of the time.
@@ -82,61 +126,68 @@ impl<const W: usize> Store<W> {
         &self.blocks[id / BLOCK][at..at + self.stride]
     }
 
-    fn slot(&self, hash: u64) -> usize {
+    fn line(&self, hash: u64) -> usize {
         // The high half of a product scales a hash to any size of the index.
-        let slot = high(u128::from(hash) * self.index.len() as u128);
-        usize::try_from(slot).unwrap_or(0)
+        let line = high(u128::from(hash) * self.index.len() as u128);
+        usize::try_from(line).unwrap_or(0)
     }
 
-    /// What is at the place of a state that hashes so, which brings it into the processor's cache.
-    pub(super) fn touch(&self, hash: u64) -> u32 {
-        let slot = self.slot(hash);
-        if self.tags[slot] == tag(hash) {
-            self.words(self.index[slot] as usize)[0]
-        } else {
-            0
-        }
+    /// Looks at the places of states that hash so, to bring them into the processor's cache: first
+    /// all lines, then what they lead to, so that many loads are on their way at the same time.
+    pub(super) fn touch(&self, hashes: &[u64]) {
+        let line = |hash: &u64| &self.index[self.line(*hash)];
+        let lines = hashes.iter().map(|hash| u32::from(line(hash).tags[15]));
+        black_box(lines.fold(0, |all, one| all ^ one));
+        let state = |hash: &u64| {
+            let first = line(hash).with(tag(*hash)).next();
+            first.map_or(0, |id| self.words(id)[0])
+        };
+        black_box(hashes.iter().map(state).fold(0, |all, one| all ^ one));
     }
 
     /// The number of `state`, if it was found before.
     pub(super) fn find(&self, state: &State<W>) -> Option<usize> {
-        self.probe(state, hash(state)).ok()
+        self.find_hashed(state, hash(state))
     }
 
-    /// The number of `state`, or the place of the index where it belongs.
+    /// The number of `state`, which hashes so, if it was found before.
+    pub(super) fn find_hashed(&self, state: &State<W>, hash: u64) -> Option<usize> {
+        self.probe(state, hash).ok()
+    }
+
+    /// The number of `state`, or the line of the index where it belongs.
     fn probe(&self, state: &State<W>, hash: u64) -> Result<usize, usize> {
-        let (mut slot, wanted) = (self.slot(hash), tag(hash));
+        let (mut at, tag) = (self.line(hash), tag(hash));
         loop {
-            let found = self.tags[slot];
-            if found == 0 {
-                return Err(slot);
-            }
-            let id = self.index[slot] as usize;
-            if found == wanted && self.get(id) == *state {
+            let line = &self.index[at];
+            if let Some(id) = line.with(tag).find(|id| self.get(*id) == *state) {
                 return Ok(id);
             }
-            slot = self.after(slot);
+            if !line.is_full() {
+                return Err(at);
+            }
+            at = self.after(at);
         }
     }
 
-    fn after(&self, slot: usize) -> usize {
-        if slot + 1 == self.index.len() {
+    fn after(&self, line: usize) -> usize {
+        if line + 1 == self.index.len() {
             0
         } else {
-            slot + 1
+            line + 1
         }
     }
 
     /// Adds `state`, which hashes so, if it is new, and says whether it is.
     pub(super) fn insert(&mut self, state: &State<W>, hash: u64) -> bool {
-        let Err(mut slot) = self.probe(state, hash) else {
+        let Err(mut line) = self.probe(state, hash) else {
             return false;
         };
         if self.is_full() {
             self.grow();
-            slot = self.probe(state, hash).unwrap_or_else(|slot| slot);
+            line = self.probe(state, hash).unwrap_or_else(|line| line);
         }
-        self.put(slot, self.len, hash);
+        self.index[line].push(number(self.len), tag(hash));
         if self.len.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK * self.stride));
         }
@@ -150,30 +201,30 @@ impl<const W: usize> Store<W> {
         true
     }
 
-    fn put(&mut self, slot: usize, id: usize, hash: u64) {
-        self.index[slot] = u32::try_from(id).unwrap_or(u32::MAX);
-        self.tags[slot] = tag(hash);
-    }
-
     /// The old index is gone before the new one is there: it is made from the list.
     fn grow(&mut self) {
         let size = self.grown();
-        (self.index, self.tags) = (Vec::new(), Vec::new());
-        (self.index, self.tags) = (vec![0; size], vec![0; size]);
+        self.index = Vec::new();
+        self.index = vec![Line::EMPTY; size];
         for id in 0..self.len {
             let hash = hash(&self.get(id));
-            let mut slot = self.slot(hash);
-            while self.tags[slot] != 0 {
-                slot = self.after(slot);
+            let mut line = self.line(hash);
+            while self.index[line].is_full() {
+                line = self.after(line);
             }
-            self.put(slot, id, hash);
+            self.index[line].push(number(id), tag(hash));
         }
     }
 }
 
-/// Some bits of a hash that do not decide where it goes; never 0.
+/// A state's number as the index keeps it; a search has at most as many states as fit.
+fn number(id: usize) -> u32 {
+    u32::try_from(id).unwrap_or(u32::MAX)
+}
+
+/// Some bits of a hash that do not decide where it goes.
 fn tag(hash: u64) -> u8 {
-    hash.to_le_bytes()[0] | 1
+    hash.to_le_bytes()[0]
 }
 
 /// Multiplies and folds each word (as wyhash does); nothing depends on it but speed.

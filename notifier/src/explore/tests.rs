@@ -1,10 +1,12 @@
 //! The engine beside a naive one, and small scenarios whose verdicts are plain to see.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
 use super::compile::compile;
 use super::machine::Machine;
+use super::memo::Memo;
 use super::{Cell, Limits, NAMES, Reductions, Report, Verdict, embedded, explore};
 use crate::scenario::{Checked, check, parse};
 
@@ -87,6 +89,94 @@ fn a_naive_search_finds_as_many_states_and_steps() {
             );
         }
     }
+}
+
+/// The order of what is found, and so every trace, is the same on several threads. Levels of some
+/// thousand states are shared among them, so that only large scenarios make use of it.
+#[test]
+fn several_threads_find_the_same_as_one() {
+    for name in NAMES {
+        let checked = checked(embedded(name).unwrap());
+        for cell in Cell::all(&checked) {
+            let on = |threads| {
+                let limits = Limits {
+                    threads: NonZeroUsize::new(threads).unwrap(),
+                    ..Limits::default()
+                };
+                let watch = &mut |_| ControlFlow::Continue(());
+                explore(&checked, &cell, &limits, Reductions::On, watch).unwrap()
+            };
+            let one = on(1);
+            assert_eq!(one, on(2), "{name} {cell:?}");
+            assert_eq!(one, on(3), "{name} {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn limits_cut_at_the_same_state_on_several_threads() {
+    let checked = checked(embedded("uffd-wp").unwrap());
+    let cell = Cell {
+        os: Some("table-generation".into()),
+        hardware: Some("clears-w".into()),
+    };
+    for states in [300_000, 1_000_001] {
+        let on = |threads| {
+            let limits = Limits {
+                states,
+                threads: NonZeroUsize::new(threads).unwrap(),
+                ..Limits::default()
+            };
+            let watch = &mut |_| ControlFlow::Continue(());
+            explore(&checked, &cell, &limits, Reductions::On, watch).unwrap()
+        };
+        let one = on(1);
+        assert_eq!(one.states, states);
+        assert_eq!(one.properties[0].verdict, Verdict::Undecided);
+        assert_eq!(one, on(2));
+    }
+}
+
+#[test]
+fn remembered_steps_are_those_of_the_machine() {
+    for name in NAMES {
+        let checked = checked(embedded(name).unwrap());
+        for cell in Cell::all(&checked) {
+            let program = compile(&checked, &cell, Reductions::On).unwrap();
+            match program.words {
+                1 => remembers(&Machine::<1> { program: &program }),
+                _ => remembers(&Machine::<2> { program: &program }),
+            }
+        }
+    }
+}
+
+/// Goes a few hundred random steps, with the same values coming back.
+fn remembers<const W: usize>(machine: &Machine<'_, W>) {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut memo = Memo::new(machine);
+    for _ in 0..20 {
+        let mut state = machine.initial().unwrap()[0].state;
+        for _ in 0..100 {
+            let (mut expected, mut found) = (Vec::new(), Vec::new());
+            machine.successors(&state, &mut expected).unwrap();
+            memo.successors(&state, &mut found).unwrap();
+            assert_eq!(found, expected);
+            if expected.is_empty() {
+                break;
+            }
+            state = random.choice(expected).unwrap().state;
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_somebody_who_is_done_is_told() {
+    let report = explored(
+        "scenario x; shared l: lock; shared m: flag;
+         agent a { lock l; m = 1; } agent b { await m; lock l; unlock l; } always q: 1;",
+    );
+    assert_eq!(report.stuck.unwrap().steps.len(), 3);
 }
 
 #[test]

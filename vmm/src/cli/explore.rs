@@ -5,6 +5,7 @@ mod text;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +51,10 @@ pub(super) struct Explore {
     /// Memory that the states may take: bytes, or with K, M, G or T
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size::parse)]
     memory: u64,
+
+    /// Threads that search; the output does not depend on their number
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    threads: NonZeroUsize,
 }
 
 /// A scenario with the cells that are asked for.
@@ -94,6 +99,7 @@ pub(super) fn flagship(why: &str, as_json: bool) -> Exit {
         trace: false,
         max_states: 100_000_000,
         memory: 4 << 30,
+        threads: NonZeroUsize::MIN,
     };
     match explore_all(&arguments) {
         Ok(explored) if as_json => run::print(&json::flagship(why, &explored), Exit::Host),
@@ -146,6 +152,7 @@ fn one(
     let limits = Limits {
         states: arguments.max_states as usize,
         memory: usize::try_from(arguments.memory).unwrap_or(usize::MAX),
+        threads: arguments.threads,
     };
     let terminal = io::stderr().is_terminal();
     let mut shown = false;
