@@ -1,5 +1,6 @@
 //! The `stalemate` command: what it prints where, and its exit codes.
 
+mod book;
 mod conformance;
 mod explore;
 mod host;
