@@ -12,6 +12,7 @@
 //! | [`oracle`] | the history of entries, and the verdict |
 //! | [`scenario`] | the scenario language: text, tree, what is wrong with them |
 //! | [`explore`] | a scenario through every interleaving: verdicts and shortest traces |
+//! | [`mutate`] | edits of a scenario: mutants, repairs, what can be left out |
 //!
 //! Nothing here knows KVM, spawns a thread or contains `unsafe`; any VMM can use it.
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@
 pub mod addr;
 pub mod contract;
 pub mod explore;
+pub mod mutate;
 pub mod oracle;
 pub mod paging;
 pub mod scenario;

@@ -17,6 +17,10 @@ impl Field {
         (state[usize::from(self.word)] >> self.shift) & self.mask
     }
 
+    pub(super) fn bits(self) -> u32 {
+        self.mask.count_ones()
+    }
+
     pub(super) fn set<const W: usize>(self, state: &mut [u64; W], value: u64) {
         let word = &mut state[usize::from(self.word)];
         *word = *word & !(self.mask << self.shift) | (value & self.mask) << self.shift;

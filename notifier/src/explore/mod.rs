@@ -12,6 +12,7 @@ mod layout;
 mod live;
 mod machine;
 mod memo;
+mod observe;
 mod program;
 mod progress;
 mod report;
@@ -23,6 +24,7 @@ mod trace;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
+pub use observe::{Observed, observe};
 pub use progress::Most;
 pub use report::{Bounds, PropertyReport, Report, Table, Verdict};
 pub use scenarios::{NAMES, embedded};
@@ -41,6 +43,23 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// The value of an axis.
+    pub fn value(&self, axis: Axis) -> Option<&str> {
+        match axis {
+            Axis::Os => self.os.as_deref(),
+            Axis::Hardware => self.hardware.as_deref(),
+        }
+    }
+
+    /// The knobs that its values turn on.
+    pub fn knobs<'a>(&self, checked: &'a Checked) -> Vec<&'a str> {
+        let variants = checked.symbols.variants.iter();
+        let chosen =
+            variants.filter(|variant| self.value(variant.axis) == Some(variant.name.text.as_str()));
+        let knobs = chosen.flat_map(|variant| &variant.knobs);
+        knobs.map(|knob| knob.text.as_str()).collect()
+    }
+
     /// All cells of a file's matrix, row by row.
     pub fn all(checked: &Checked) -> Vec<Self> {
         let axis = |axis| {

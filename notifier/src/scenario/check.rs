@@ -153,7 +153,7 @@ impl<'a> Checker<'a> {
                 }
                 self.local(typed)?;
             }
-            for block in flow::blocks(&statement.action) {
+            for block in statement.action.blocks() {
                 self.registers(block)?;
             }
         }

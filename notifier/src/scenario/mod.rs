@@ -4,6 +4,7 @@
 //! tree makes sense ([`check`]). What a scenario does is [`explore`](crate::explore)'s business. The
 //! grammar and what each word means are in `docs/language.md`.
 
+mod blocks;
 mod check;
 mod diagnostic;
 mod format;

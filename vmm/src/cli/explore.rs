@@ -1,6 +1,10 @@
 //! `stalemate explore`: scenarios through every interleaving.
 
+mod edit;
+mod elide;
 mod json;
+mod mutate;
+mod repair;
 mod text;
 
 use std::fs::File;
@@ -43,6 +47,24 @@ pub(super) struct Explore {
     #[arg(long)]
     trace: bool,
 
+    /// Make one mistake at a time in each cell that holds (or in the chosen ones), and report which
+    /// condition sees it; the exit code is 0 if none is left unseen
+    #[arg(long, conflicts_with_all = ["matrix", "trace", "repair", "elide"])]
+    mutate: bool,
+
+    /// Find the fewest steps to put in or to move so that a cell that does not hold does
+    #[arg(long, conflicts_with_all = ["matrix", "trace", "elide"])]
+    repair: bool,
+
+    /// Find which flushes, notifications and waits of a cell that holds can be left out
+    #[arg(long, conflicts_with_all = ["matrix", "trace"])]
+    elide: bool,
+
+    /// Edits of a repair at most [default: 2]
+    #[arg(long, value_name = "N", requires = "repair",
+          value_parser = clap::value_parser!(u8).range(1..=2))]
+    edits: Option<u8>,
+
     /// States to keep at most; where they are not enough the verdict is `undecided`
     #[arg(long, value_name = "N", default_value_t = 100_000_000,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -72,11 +94,15 @@ struct Explored {
 }
 
 pub(super) fn explore(arguments: &Explore, as_json: bool) -> Exit {
-    match explore_all(arguments) {
-        Ok(explored) => {
-            let exit = exit(&explored);
-            run::print(&print(arguments, as_json, &explored), exit)
-        }
+    let told = match (arguments.mutate, arguments.repair, arguments.elide) {
+        (true, ..) => mutate::mutate(arguments, as_json),
+        (_, true, _) => repair::repair(arguments, as_json),
+        (_, _, true) => elide::elide(arguments, as_json),
+        _ => explore_all(arguments)
+            .map(|explored| (print(arguments, as_json, &explored), exit(&explored))),
+    };
+    match told {
+        Ok((text, exit)) => run::print(&text, exit),
         Err(message) => {
             let code = Exit::Usage.code();
             // A message of several lines, with the place in the file, is not a log record.
@@ -97,6 +123,10 @@ pub(super) fn flagship(why: &str, as_json: bool) -> Exit {
         hardware: None,
         matrix: true,
         trace: false,
+        mutate: false,
+        repair: false,
+        elide: false,
+        edits: None,
         max_states: 100_000_000,
         memory: 4 << 30,
         threads: NonZeroUsize::MIN,
@@ -118,19 +148,10 @@ pub(super) fn flagship(why: &str, as_json: bool) -> Exit {
 }
 
 fn explore_all(arguments: &Explore) -> Result<Vec<Explored>, String> {
-    // All mistakes are told before the first search, which may take long.
-    let loaded: Result<Vec<_>, String> = arguments
-        .targets
-        .iter()
-        .map(|target| load(target, arguments))
-        .collect();
-    let stop = Arc::new(AtomicBool::new(false));
-    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop))
-    {
-        log::warn!("Ctrl-C will end this without a report: {error}");
-    }
+    let loaded = load_all(arguments)?;
+    let stop = stopped();
     let mut all = Vec::new();
-    for loaded in loaded? {
+    for loaded in loaded {
         let mut reports = Vec::new();
         for cell in &loaded.cells {
             reports.push(one(&loaded, cell, arguments, &stop)?);
@@ -141,6 +162,22 @@ fn explore_all(arguments: &Explore) -> Result<Vec<Explored>, String> {
         });
     }
     Ok(all)
+}
+
+/// All mistakes are told before the first search, which may take long.
+fn load_all(arguments: &Explore) -> Result<Vec<Loaded>, String> {
+    let targets = arguments.targets.iter();
+    targets.map(|target| load(target, arguments)).collect()
+}
+
+/// Set by Ctrl-C.
+fn stopped() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop))
+    {
+        log::warn!("Ctrl-C will end this without a report: {error}");
+    }
+    stop
 }
 
 fn one(

@@ -6,7 +6,7 @@ use super::values::Value;
 use super::{Body, Compiled, Compiler, Grouping, MAX_INSTRS, Scope};
 use crate::explore::code::{Ex, Instr, Target};
 use crate::scenario::tree::{
-    Action, Axis, Expression, LockAction, Name, Place, Selection, Statement, Typed,
+    Action, Expression, LockAction, Name, Place, Selection, Statement, Typed,
 };
 use crate::scenario::{Diagnostic, Span, format_statement};
 
@@ -430,19 +430,9 @@ impl Compiler<'_> {
     }
 
     fn selected(&self, selection: &Selection) -> bool {
-        match selection {
-            Selection::Is(axis, names) => {
-                let chosen = match axis {
-                    Axis::Os => &self.cell.os,
-                    Axis::Hardware => &self.cell.hardware,
-                };
-                names.iter().any(|name| Some(&name.text) == chosen.as_ref())
-            }
-            Selection::Knob(name) => self.knobs.contains(&name.text.as_str()),
-            Selection::Not(inner) => !self.selected(inner),
-            Selection::And(one, other) => self.selected(one) && self.selected(other),
-            Selection::Or(one, other) => self.selected(one) || self.selected(other),
-        }
+        selection.holds(&|axis, name| self.cell.value(axis) == Some(name), &|knob| {
+            self.knobs.contains(&knob)
+        })
     }
 }
 

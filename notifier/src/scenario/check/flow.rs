@@ -3,33 +3,20 @@
 use crate::scenario::tree::{Action, Expression, Item, Name, Node, Place, Scenario, Statement};
 use crate::scenario::{Diagnostic, Symbols, format_expression};
 
-/// The blocks in an action, in the order of the text.
-pub(super) fn blocks(action: &Action) -> Vec<&[Statement]> {
-    match action {
-        Action::Atomic(body)
-        | Action::Instruction(body)
-        | Action::Loop(body)
-        | Action::Repeat(_, body) => vec![body],
-        Action::If(_, then, otherwise) | Action::When(_, then, otherwise) => vec![then, otherwise],
-        Action::Choose(branches) => branches.iter().map(Vec::as_slice).collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// Whether a loop's body has a way out of it.
 pub(super) fn can_leave(body: &[Statement]) -> bool {
     body.iter().any(|statement| match &statement.action {
         Action::Break | Action::Return => true,
         // What leaves the inner one does not leave this one.
         Action::Loop(inner) | Action::Repeat(_, inner) => returns(inner),
-        action => blocks(action).into_iter().any(can_leave),
+        action => action.blocks().into_iter().any(can_leave),
     })
 }
 
 fn returns(body: &[Statement]) -> bool {
     body.iter().any(|statement| match &statement.action {
         Action::Return => true,
-        action => blocks(action).into_iter().any(returns),
+        action => action.blocks().into_iter().any(returns),
     })
 }
 
@@ -76,7 +63,7 @@ fn calls<'a>(body: &'a [Statement], called: &mut Vec<&'a Name>) {
         if let Action::Call(name, _) = &statement.action {
             called.push(name);
         }
-        for block in blocks(&statement.action) {
+        for block in statement.action.blocks() {
             calls(block, called);
         }
     }
@@ -131,7 +118,7 @@ fn assignments<'a>(body: &'a [Statement], set: &mut Vec<&'a Place>) -> Result<()
             Action::Assign(place, _) => once(place, set)?,
             Action::When(..) | Action::If(..) | Action::Choose(_) => {
                 let before = set.len();
-                for block in blocks(&statement.action) {
+                for block in statement.action.blocks() {
                     let mut inner = set[..before].to_vec();
                     assignments(block, &mut inner)?;
                     set.extend_from_slice(&inner[before..]);

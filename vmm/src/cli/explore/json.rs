@@ -118,7 +118,7 @@ pub(super) fn cells(explored: &[Explored]) -> String {
 }
 
 /// A document for one scenario, a list of them for several.
-fn one_or_all<T: Serialize>(documents: Vec<T>) -> String {
+pub(super) fn one_or_all<T: Serialize>(documents: Vec<T>) -> String {
     match &documents[..] {
         [one] => text(one),
         all => text(&all),
