@@ -2,6 +2,7 @@
 
 mod book;
 mod conformance;
+mod edits;
 mod explore;
 mod host;
 mod json;

@@ -5,6 +5,7 @@ mod diagnostics;
 mod engine;
 mod matrices;
 mod model;
+mod mutants;
 mod shape;
 
 use std::ops::ControlFlow;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
+use super::always_ends;
 use crate::explore::{
     Bound, Cell, Limits, Most, Observed, Progress, PropertyReport, Reductions, Report, Verdict,
     explore, observe,
@@ -21,6 +22,7 @@ pub struct Baseline<'a> {
     limits: Limits,
     /// Worked out when it is first needed; `None` in it if a limit was hit.
     observed: OnceLock<Option<Observed>>,
+    ends: OnceLock<bool>,
 }
 
 /// What saw the change.
@@ -32,7 +34,7 @@ pub enum By {
     Counter(String, Most, Most),
     /// Somebody waits for ever, which the explorer tells of any scenario.
     Waits,
-    /// No run comes to its end any more, of which the same is true.
+    /// There are states from which the agents can't all come to their end any more.
     NoEnd,
     /// A step puts a value where it does not fit.
     Value(String),
@@ -79,6 +81,7 @@ impl<'a> Baseline<'a> {
             report: explore(checked, cell, limits, Reductions::On, watch)?,
             limits: *limits,
             observed: OnceLock::new(),
+            ends: OnceLock::new(),
         })
     }
 
@@ -118,16 +121,14 @@ impl<'a> Baseline<'a> {
         if let (Some(trace), None) = (&report.stuck, &self.report.stuck) {
             caught.push(catch(By::Waits, Some(trace.steps.len())));
         }
-        // A search that was cut, or had its answers early, has not seen all ends.
-        let whole = report.cut.is_none() && caught.is_empty();
-        if whole && self.report.ends && !report.ends {
-            caught.push(catch(By::NoEnd, None));
-        }
         caught
     }
 
     /// Nothing saw the change: is there anything to be seen?
     fn unseen(&self, changed: &Checked, watch: Watch<'_>) -> Outcome {
+        if self.ends(watch) && self.changed_ends(changed, watch) == Some(false) {
+            return Outcome::Caught(vec![catch(By::NoEnd, None)]);
+        }
         let before = self
             .observed
             .get_or_init(|| self.observe(self.checked, watch));
@@ -136,6 +137,17 @@ impl<'a> Baseline<'a> {
             (Some(_), Some(_)) => Outcome::Survived,
             _ => Outcome::Undecided(Bound::Interrupted),
         }
+    }
+
+    /// Whether the original always comes to its end.
+    fn ends(&self, watch: Watch<'_>) -> bool {
+        *self
+            .ends
+            .get_or_init(|| self.changed_ends(self.checked, watch) == Some(true))
+    }
+
+    fn changed_ends(&self, checked: &Checked, watch: Watch<'_>) -> Option<bool> {
+        always_ends(checked, &self.report.cell, &self.limits, watch)
     }
 
     fn observe(&self, checked: &Checked, watch: Watch<'_>) -> Option<Observed> {
@@ -196,7 +208,7 @@ impl fmt::Display for By {
                 write!(f, "{name}: {}, not {}", times(is), times(was))
             }
             Self::Waits => f.write_str("(waits for ever)"),
-            Self::NoEnd => f.write_str("(no run ends)"),
+            Self::NoEnd => f.write_str("(no end in reach)"),
             Self::Value(message) => write!(f, "({message})"),
         }
     }

@@ -8,6 +8,7 @@
 
 mod class;
 mod elide;
+mod ends;
 mod judge;
 mod live;
 mod mutant;
@@ -18,9 +19,7 @@ mod step;
 
 pub use class::Class;
 pub use elide::{Removal, removals, without};
+pub use ends::always_ends;
 pub use judge::{Baseline, By, Catch, Outcome};
 pub use mutant::{Mutant, mutants};
-pub use repair::{Edit, Standing, cost, edits, is_repaired};
-
-#[cfg(test)]
-mod tests;
+pub use repair::{Edit, Standing, cost, edits};

@@ -1,6 +1,6 @@
 //! What can be done in one step to make a protocol right.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::live;
 use super::mutant::{is_in_atomic, words};
@@ -39,13 +39,6 @@ pub enum Standing {
     Loose,
 }
 
-/// Whether a repaired scenario does all that is asked: every condition holds, nobody waits for ever,
-/// and where the original comes to an end, so does this.
-pub fn is_repaired(report: &Report, original: &Report) -> bool {
-    let ends = report.ends || !original.ends;
-    report.holds() && report.cut.is_none() && report.stuck.is_none() && ends
-}
-
 /// What a repair costs: how often the counters of its progress conditions are counted at most, all
 /// together.
 pub fn cost(report: &Report) -> Most {
@@ -56,9 +49,10 @@ pub fn cost(report: &Report) -> Most {
     })
 }
 
-/// All edits of a single step in `cell`, in the order of the text: the steps that invalidate or wait
-/// anywhere in the file put in at every place of the software, and the software's steps at every
-/// other place of their block, and before and after the block. What makes no sense is left out.
+/// All edits of a single step in `cell`, in the order of the text: what an agent does anywhere in the
+/// file to invalidate or to wait, put in at every place of its software; and what the software does to
+/// invalidate, wait, tell, lock, or change an entry or a frame, at every other place of its block, and
+/// before and after the block. What makes no sense is left out.
 pub fn edits(checked: &Checked, cell: &Cell) -> Vec<Edit> {
     let view = View::new(checked, cell);
     let sites = live::sites(&view);
@@ -121,14 +115,14 @@ fn is_locked(view: &View<'_>, site: &Site) -> bool {
 
 fn insertions(view: &View<'_>, sites: &[Site]) -> Vec<Tried> {
     let scenario = &view.checked.scenario;
-    let kit = kit(view);
+    let kits = kits(view);
     let mut all = Vec::new();
     for site in sites.iter().filter(|site| !is_in_atomic(scenario, site)) {
         let Some(at) = site.of(scenario) else {
             continue;
         };
         for (before, index) in places(view, site) {
-            for step in &kit {
+            for step in kits.get(&site.block.item).into_iter().flatten() {
                 let mut edited = scenario.clone();
                 let to = Site {
                     index,
@@ -173,35 +167,62 @@ fn places(view: &View<'_>, site: &Site) -> Vec<(bool, usize)> {
     places
 }
 
-/// The steps that the file uses anywhere to invalidate or to wait, each once.
-fn kit(view: &View<'_>) -> Vec<Statement> {
-    let mut kit: Vec<Statement> = Vec::new();
-    for item in &view.checked.scenario.items {
-        match item {
-            Item::Procedure(procedure) => gather(view, &procedure.body, &mut kit),
-            Item::Agent(agent) => {
-                gather(view, &agent.body, &mut kit);
-                for handler in &agent.interrupts {
-                    gather(view, &handler.body, &mut kit);
-                }
-            }
-            _ => {}
+/// For each declaration, the steps to invalidate or to wait that every agent who comes there makes
+/// somewhere in the file, in whatever variant: nobody can do what the file does not show him doing.
+fn kits(view: &View<'_>) -> BTreeMap<usize, Vec<Statement>> {
+    let mut kits: BTreeMap<usize, Vec<Statement>> = BTreeMap::new();
+    for (item, declared) in view.checked.scenario.items.iter().enumerate() {
+        if !matches!(declared, Item::Agent(_)) {
+            continue;
+        }
+        let (mut reached, mut kit) = (BTreeSet::new(), Vec::new());
+        reach(view, item, &mut reached, &mut kit);
+        // What drops least comes first, so that it is preferred among equals.
+        kit.sort_by_key(|step| view.drops(step));
+        for item in reached {
+            let others = kits.entry(item).or_insert_with(|| kit.clone());
+            others.retain(|one| kit.iter().any(|own| own.action == one.action));
         }
     }
-    kit
+    kits
 }
 
-fn gather(view: &View<'_>, block: &[Statement], kit: &mut Vec<Statement>) {
+/// Where an agent comes to from a declaration, and what is done there to invalidate or to wait.
+fn reach(view: &View<'_>, item: usize, reached: &mut BTreeSet<usize>, kit: &mut Vec<Statement>) {
+    if !reached.insert(item) {
+        return;
+    }
+    match view.checked.scenario.items.get(item) {
+        Some(Item::Procedure(procedure)) => gather(view, &procedure.body, reached, kit),
+        Some(Item::Agent(agent)) => {
+            gather(view, &agent.body, reached, kit);
+            for handler in &agent.interrupts {
+                gather(view, &handler.body, reached, kit);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn gather(
+    view: &View<'_>,
+    block: &[Statement],
+    reached: &mut BTreeSet<usize>,
+    kit: &mut Vec<Statement>,
+) {
     for statement in block {
         let told = matches!(view.sort(statement), Sort::Invalidation | Sort::Wait);
-        if told
-            && is_step(&statement.action)
-            && !kit.iter().any(|one| one.action == statement.action)
-        {
+        let known = kit.iter().any(|one| one.action == statement.action);
+        if told && is_step(&statement.action) && !known {
             kit.push(statement.clone());
         }
+        if let Action::Call(name, _) = &statement.action
+            && let Some((item, _)) = view.procedure(&name.text)
+        {
+            reach(view, item, reached, kit);
+        }
         for inner in statement.action.blocks() {
-            gather(view, inner, kit);
+            gather(view, inner, reached, kit);
         }
     }
 }
@@ -213,7 +234,8 @@ fn moves(view: &View<'_>, site: &Site) -> Vec<Tried> {
         return Vec::new();
     };
     let sort = view.sort(statement);
-    let moved = is_step(&statement.action) && !matches!(sort, Sort::Local | Sort::Jump);
+    let moved =
+        is_step(&statement.action) && !matches!(sort, Sort::Local | Sort::Jump | Sort::Other);
     if !moved || is_in_atomic(scenario, site) {
         return Vec::new();
     }

@@ -211,6 +211,23 @@ impl<'a> View<'a> {
         }
     }
 
+    /// How many invalidations are in a statement.
+    pub(super) fn drops(&self, statement: &Statement) -> usize {
+        let sum = |block: &[Statement]| block.iter().map(|one| self.drops(one)).sum();
+        match &statement.action {
+            Action::Tlbi(..) => 1,
+            Action::Call(name, _) => self
+                .procedure(&name.text)
+                .map_or(0, |(_, procedure)| sum(&procedure.body)),
+            Action::When(selection, then, otherwise) => sum(if self.selected(selection) {
+                then
+            } else {
+                otherwise
+            }),
+            action => action.blocks().into_iter().map(sum).sum(),
+        }
+    }
+
     /// Whether a body fills a TLB: it is hardware that walks, and no code of a kernel.
     pub(super) fn walks(&self, body: &[Statement]) -> bool {
         body.iter().any(|statement| match &statement.action {

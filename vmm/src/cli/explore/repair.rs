@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use notifier::explore::{Bound, Cell, Most, Reductions, Report, Verdict, explore};
-use notifier::mutate::{Edit, Standing, cost, edits, is_repaired};
+use notifier::explore::{Cell, Most, Reductions, Report, Verdict, explore};
+use notifier::mutate::{Edit, Standing, always_ends, cost, edits};
 use notifier::scenario::{Checked, Span, format};
 use serde::Serialize;
 use similar::TextDiff;
@@ -13,7 +13,7 @@ use super::edit::{Crew, Spot, document, title};
 use super::{Exit, Explore, Loaded, load_all};
 
 /// Scenarios that are tried for a cell at most.
-const CANDIDATES: usize = 20_000;
+const CANDIDATES: usize = 5_000;
 /// Repairs that are listed in text.
 const LISTED: usize = 20;
 
@@ -117,9 +117,12 @@ enum Came {
 }
 
 fn cell(crew: &Crew, loaded: &Loaded, original: &Report, bound: u8) -> CellRepairs {
+    let (checked, place) = (&loaded.checked, &original.cell);
+    let ends = always_ends(checked, place, &crew.limits, &mut crew.watch());
     let mut search = Search {
         crew,
         original,
+        ends: ends == Some(true),
         seen: HashSet::from([format(&loaded.checked.scenario)]),
         tried: 0,
         undecided: 0,
@@ -161,6 +164,8 @@ fn cell(crew: &Crew, loaded: &Loaded, original: &Report, bound: u8) -> CellRepai
 struct Search<'a> {
     crew: &'a Crew,
     original: &'a Report,
+    /// Whether all agents can always come to their end, so that they must in what is repaired.
+    ends: bool,
     seen: HashSet<String>,
     tried: usize,
     undecided: usize,
@@ -217,21 +222,30 @@ impl Search<'_> {
         tries
     }
 
-    fn explore(&mut self, tries: &[Try]) -> Vec<Came> {
-        let Self { crew, original, .. } = *self;
-        crew.each(&original.scenario, tries, |one| {
-            let (cell, watch) = (&original.cell, &mut crew.watch());
-            match explore(&one.checked, cell, &crew.limits, Reductions::On, watch) {
-                Ok(report) if is_repaired(&report, original) => Came::Repaired(cost(&report)),
-                Ok(Report {
-                    cut: Some(Bound::States(_) | Bound::Memory(_) | Bound::Interrupted),
-                    properties,
-                    ..
-                }) if !properties.iter().any(|one| one.trace.is_some()) => Came::Undecided,
-                // A value that does not fit is no repair either.
-                _ => Came::Broken,
-            }
-        })
+    fn explore(&self, tries: &[Try]) -> Vec<Came> {
+        let name = &self.original.scenario;
+        self.crew.each(name, tries, |one| self.came(&one.checked))
+    }
+
+    fn came(&self, changed: &Checked) -> Came {
+        let (cell, limits) = (&self.original.cell, &self.crew.limits);
+        let watch = &mut self.crew.watch();
+        let report = match explore(changed, cell, limits, Reductions::On, watch) {
+            Ok(report) => report,
+            // A value that does not fit is no repair.
+            Err(_) => return Came::Broken,
+        };
+        if is_broken(&report) || report.stuck.is_some() {
+            return Came::Broken;
+        }
+        if !report.holds() || report.cut.is_some() {
+            return Came::Undecided;
+        }
+        match self.ends.then(|| always_ends(changed, cell, limits, watch)) {
+            None | Some(Some(true)) => Came::Repaired(cost(&report)),
+            Some(Some(false)) => Came::Broken,
+            Some(None) => Came::Undecided,
+        }
     }
 }
 

@@ -1,0 +1,121 @@
+//! `stalemate explore` with `--mutate`, `--repair` and `--elide`: what it prints, its exit codes, and
+//! what it refuses.
+
+use serde_json::Value;
+
+use crate::runner::{Ended, file, stalemate};
+
+fn explore(arguments: &[&str]) -> Ended {
+    stalemate([&["explore"], arguments].concat())
+}
+
+fn document(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"))
+}
+
+#[test]
+fn mutants_have_places_and_the_exit_code_tells_of_survivors() {
+    let ended = explore(&["downgrade", "--mutate", "--json"]);
+    let document = document(ended.verify_code(0));
+    let cells = document["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 3, "the three that hold");
+    let mutants = cells[0]["mutants"].as_array().unwrap();
+    let first = &mutants[0];
+    assert_eq!(first["class"], "missing");
+    assert_eq!(first["place"]["file"], "downgrade.litmus");
+    assert_eq!(first["outcome"], "caught");
+    assert!(first["caught_by"][0]["trace_length"].as_u64() > Some(0));
+    explore(&["upgrade", "--mutate", "--os", "secondary-tlb"]).verify_code(1);
+}
+
+#[test]
+fn a_limit_leaves_mutants_undecided() {
+    let ended = explore(&["upgrade", "--mutate", "--max-states", "5"]);
+    assert!(
+        ended.verify_code(1).stdout.contains("undecided"),
+        "{ended:#?}"
+    );
+}
+
+#[test]
+fn the_same_question_has_the_same_answer() {
+    for mode in ["--mutate", "--elide"] {
+        let arguments = ["downgrade", mode];
+        assert_eq!(explore(&arguments).stdout, explore(&arguments).stdout);
+    }
+}
+
+#[test]
+fn a_repair_is_a_diff() {
+    let cell = ["upgrade", "--os", "none", "--hardware", "smmu", "--repair"];
+    let ended = explore(&cell);
+    let stdout = &ended.verify_code(0).stdout;
+    for line in ["--- upgrade.litmus\n", "+        tlbi iotlb;\n"] {
+        assert!(stdout.contains(line), "no {line:?} in {stdout}");
+    }
+    let none = [
+        "write-protect",
+        "--os",
+        "lock-clear-w",
+        "--repair",
+        "--edits",
+        "1",
+    ];
+    let ended = explore(&none);
+    assert!(
+        ended
+            .verify_code(1)
+            .stdout
+            .contains("no repair of at most 1 edit ")
+    );
+}
+
+#[test]
+fn what_can_be_left_out_is_no_failure() {
+    let ended = explore(&["upgrade", "--elide", "--os", "secondary-tlb", "--json"]);
+    let document = document(ended.verify_code(0));
+    let steps = document["cells"][0]["steps"].as_array().unwrap();
+    let outcomes: Vec<_> = steps
+        .iter()
+        .map(|step| step["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["needed", "removable", "needed"]);
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let broken = ["--os", "none", "--hardware", "smmu"];
+    let cases: [(&[&str], &str); 8] = [
+        (&["upgrade", "--mutate", "--repair"], "cannot be used with"),
+        (&["upgrade", "--mutate", "--matrix"], "cannot be used with"),
+        (&["upgrade", "--elide", "--repair"], "cannot be used with"),
+        (&["upgrade", "--elide", "--trace"], "cannot be used with"),
+        (&["upgrade", "--edits", "1"], "--repair"),
+        (&["upgrade", "--repair", "--edits", "3"], "1..=2"),
+        (
+            &[
+                "upgrade", "--mutate", broken[0], broken[1], broken[2], broken[3],
+            ],
+            "--repair looks",
+        ),
+        (
+            &[
+                "upgrade",
+                "--repair",
+                "--os",
+                "none",
+                "--hardware",
+                "kvm-shadow",
+            ],
+            "--elide",
+        ),
+    ];
+    for (arguments, word) in cases {
+        let ended = explore(arguments);
+        ended.verify_code(2);
+        assert!(ended.stderr.contains(word), "no {word:?} in {ended:#?}");
+    }
+    let path = file(b"scenario s; shared n: flag; agent a { n = 1; } required q finally: n == 1;");
+    let ended = explore(&[path.path().to_str().unwrap(), "--mutate"]);
+    ended.verify_code(0);
+}
