@@ -64,6 +64,17 @@ impl State {
         }
     }
 
+    /// Inserts those who wait for that. Nobody may read for them before the number is even, so nothing
+    /// changes but that they are told of what starts now.
+    fn insert_awaited(&mut self) {
+        let (inserts, removes) = std::mem::take(&mut self.deferred)
+            .into_iter()
+            .partition(|deferred| matches!(deferred, Deferred::Insert(..)));
+        self.deferred = inserts;
+        self.catch_up();
+        self.deferred = removes;
+    }
+
     fn forget_awaited(&mut self, gone: Id) {
         self.deferred
             .retain(|deferred| !matches!(deferred, Deferred::Insert(id, ..) if *id == gone));
@@ -171,9 +182,12 @@ impl Intervals {
         }
     }
 
-    /// The address space ends.
+    /// The address space ends, and everybody hears of it who came before: also who came while the
+    /// number was odd, whose first reads would otherwise wait until the pages are freed, and then take
+    /// a copy that nobody takes away (Linux is safe as far as readers hold `mm_users`).
     #[track_caller]
     pub(in super::super) fn release(&self) {
+        lock(&self.state).insert_awaited();
         let _opened = Opened(self);
         // Nobody refuses who may sleep.
         let _never = self.invalidate(&IntervalEvent::Release);

@@ -2,6 +2,7 @@
 
 mod aging;
 mod context;
+mod ending;
 mod intervals;
 mod lifetime;
 mod notifications;
