@@ -138,12 +138,7 @@ impl Core {
     #[track_caller]
     pub(super) fn leave(&self, seat: &Arc<Seat>) {
         context::might_wait_for_callbacks(self.id);
-        {
-            // Held, so that the end of the address space, which frees pages next, waits for this
-            // release if it finds it under way.
-            let _roster = self.registry.load();
-            seat.release();
-        }
+        seat.release();
         self.put(seat);
         seat.wait_empty();
     }
@@ -169,7 +164,7 @@ impl Core {
         }
     }
 
-    /// Calls everybody's release; who unregisters meanwhile waits.
+    /// Calls everybody's release, or waits for that of who unregisters meanwhile.
     #[track_caller]
     fn release_all(&self) -> Vec<Arc<Seat>> {
         let roster = self.registry.load();

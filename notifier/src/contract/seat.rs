@@ -1,6 +1,5 @@
 //! A subscriber's place in an address space.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::Member;
@@ -11,7 +10,8 @@ use crate::sync::{lock, wait};
 pub(super) struct Seat {
     pub(super) member: Member,
     space: SpaceId,
-    released: AtomicBool,
+    /// Locked while release runs.
+    released: Mutex<bool>,
     /// What is done, once, when no callback runs or will run.
     at_end: Box<dyn Fn() + Send + Sync>,
     empty: Mutex<bool>,
@@ -23,18 +23,21 @@ impl Seat {
         Self {
             member,
             space,
-            released: AtomicBool::new(false),
+            released: Mutex::new(false),
             at_end,
             empty: Mutex::new(false),
             emptied: Condvar::new(),
         }
     }
 
-    /// Calls the subscriber's release if nobody has.
+    /// Calls the subscriber's release if nobody has. On return it has ended, whoever called it: only
+    /// then may the subscriber be taken out or the pages be freed. (Linux has exit and unregister both
+    /// call it, each to its end.)
     #[track_caller]
     pub(super) fn release(&self) {
         let _inside = Inside::new(Context::Callback(self.space));
-        if !self.released.swap(true, Ordering::AcqRel) {
+        let mut released = lock(&self.released);
+        if !std::mem::replace(&mut *released, true) {
             self.member.release();
         }
     }

@@ -9,44 +9,80 @@ use super::*;
 const A_WHILE: Duration = Duration::from_millis(50);
 
 /// Says that it is being released, and then waits.
-struct Slow(Mutex<(Sender<()>, Receiver<()>)>);
+struct Slow {
+    channels: Mutex<(Sender<()>, Receiver<()>)>,
+    told: Recorder,
+}
+
+impl Slow {
+    fn new() -> (Arc<Self>, Receiver<()>, Sender<()>) {
+        let ((entered, has_entered), (let_go, may_go)) = (channel(), channel());
+        let slow = Self {
+            channels: Mutex::new((entered, may_go)),
+            told: Recorder::default(),
+        };
+        (Arc::new(slow), has_entered, let_go)
+    }
+}
 
 impl Subscriber for Slow {
     type Family = OwnPageTables;
 
     fn release(&self) {
-        let channels = lock(&self.0);
+        let channels = lock(&self.channels);
         channels.0.send(()).unwrap();
         channels.1.recv().unwrap();
     }
 }
 
 impl RangeSubscriber for Slow {
-    fn invalidate_range_start(&self, _: &RangeEvent) {}
+    fn invalidate_range_start(&self, event: &RangeEvent) {
+        self.told.note(Notice::RangeStart(*event));
+    }
+
     fn invalidate_range_end(&self, _: &RangeEvent) {}
+}
+
+/// While `released` has the subscriber released on another thread, slowly, `other` comes: it must
+/// wait, and a change meanwhile must be told.
+fn check_meeting(
+    space: &Arc<AddressSpace<u64>>,
+    (slow, has_entered, let_go): (Arc<Slow>, Receiver<()>, Sender<()>),
+    released: impl FnOnce() + Send,
+    other: impl FnOnce() + Send,
+) {
+    std::thread::scope(|scope| {
+        scope.spawn(released);
+        has_entered.recv().unwrap();
+        let (done, is_done) = channel();
+        scope.spawn(move || {
+            other();
+            done.send(()).unwrap();
+        });
+        let early = is_done.recv_timeout(A_WHILE);
+        invalidate(space, page());
+        let_go.send(()).unwrap();
+        assert!(early.is_err(), "did not wait for the release");
+        is_done.recv().unwrap();
+    });
+    let start = Notice::RangeStart(unmap(page()));
+    assert_eq!(slow.told.take(), [start], "changed under the release");
 }
 
 /// The pages are freed when exit has returned: nobody may still be letting go of them.
 #[test]
 fn the_end_waits_for_a_release_that_unregistering_called() {
-    let space = space();
-    let ((entered, has_entered), (let_go, may_go)) = (channel(), channel());
-    let slow = Arc::new(Slow(Mutex::new((entered, may_go))));
-    let subscription = space.register_ranges(slow).unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || drop(subscription));
-        has_entered.recv().unwrap();
-        let (exited, has_exited) = channel();
-        let space = &space;
-        scope.spawn(move || {
-            space.exit();
-            exited.send(()).unwrap();
-        });
-        let early = has_exited.recv_timeout(A_WHILE);
-        let_go.send(()).unwrap();
-        assert!(early.is_err(), "ended while a release ran");
-        has_exited.recv().unwrap();
-    });
+    let (space, slow) = (space(), Slow::new());
+    let subscription = space.register_ranges(slow.0.clone()).unwrap();
+    check_meeting(&space, slow, || drop(subscription), || space.exit());
+}
+
+/// Until its release has ended it has what it made, and must hear of changes.
+#[test]
+fn unregistering_waits_for_a_release_that_the_end_called() {
+    let (space, slow) = (space(), Slow::new());
+    let subscription = space.register_ranges(slow.0.clone()).unwrap();
+    check_meeting(&space, slow, || space.exit(), || drop(subscription));
 }
 
 /// Writes down what it is told.
