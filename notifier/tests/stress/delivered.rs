@@ -1,21 +1,28 @@
 //! To whom the windows of this thread were delivered: callbacks run on the thread that announces.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use notifier::contract::RangeEvent;
 
 use crate::check;
-use crate::record::Record;
+use crate::record::{Moment, Record};
 
 thread_local! {
     static OPEN: RefCell<Vec<Delivery>> = const { RefCell::new(Vec::new()) };
+    /// When the mutation of this thread had begun.
+    static BEGUN: Cell<Moment> = const { Cell::new(Moment::FIRST) };
 }
 
 struct Delivery {
     event: RangeEvent,
     started: Vec<Arc<Record>>,
     ended: Vec<Arc<Record>>,
+}
+
+/// This thread has begun a mutation.
+pub(crate) fn mutation_has_begun() {
+    BEGUN.set(Moment::now());
 }
 
 /// This thread is about to announce `event`.
@@ -30,8 +37,19 @@ pub(crate) fn begin(event: RangeEvent) {
     });
 }
 
+/// `to` is told a start: only if it did not come after the mutation had begun.
+pub(crate) fn check_early(to: &Record) {
+    let late = BEGUN.get() < to.made;
+    check!(
+        !late,
+        "{} is told of a mutation that began before it came",
+        to.name
+    );
+}
+
 /// `to`, who is owed an end, is told the start.
 pub(crate) fn start(to: &Arc<Record>, event: &RangeEvent) {
+    check_early(to);
     newest(event, |delivery| {
         check!(
             !has(&delivery.started, to),

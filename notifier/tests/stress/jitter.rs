@@ -27,3 +27,10 @@ pub(crate) fn pause() {
         std::thread::sleep(Duration::from_micros(50));
     }
 }
+
+/// Lets others run for longer, every other time.
+pub(crate) fn linger() {
+    if one_in(2) {
+        std::thread::sleep(Duration::from_micros(20));
+    }
+}

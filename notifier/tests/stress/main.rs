@@ -33,7 +33,7 @@ use world::World;
 const OPERATIONS: u64 = 1_000_000;
 const THREADS: usize = 5;
 /// Of a round, over all threads: a round ends one or two address spaces.
-const ROUND: u64 = 5_000;
+const ROUND: u64 = 2_000;
 
 #[test]
 fn random_schedules_keep_every_rule() {

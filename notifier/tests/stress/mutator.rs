@@ -23,6 +23,7 @@ impl Mutator<'_> {
     pub(crate) fn mutate(&mut self) {
         doing(self.thread, "begin a mutation");
         let mut mutation = self.world.space.mutate();
+        delivered::mutation_has_begun();
         for _ in 0..self.rng.u32(1..=3) {
             let blocking = self.blocking();
             let announced = self.announce(blocking);
@@ -38,6 +39,7 @@ impl Mutator<'_> {
     pub(crate) fn mutate_once(&mut self) {
         doing(self.thread, "begin a mutation of one window");
         let mutation = self.world.space.mutate();
+        delivered::mutation_has_begun();
         let announced = self.announce(Blocking::Allowed);
         let window = mutation.into_window(announced.event, announced.range);
         self.finish(Ok(window), |mutator, window| mutator.nest(window));

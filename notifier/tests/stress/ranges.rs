@@ -9,7 +9,7 @@ use notifier::contract::{
 
 use crate::mirror::{Mirror, sleep_if_allowed};
 use crate::record::{RELEASE, Record};
-use crate::{check, jitter};
+use crate::{check, delivered, jitter};
 
 /// Follows everything.
 pub(crate) struct Ranges(pub(crate) Mirror);
@@ -59,6 +59,7 @@ impl Subscriber for Refuser {
 impl RefusingSubscriber for Refuser {
     fn invalidate_range_start(&self, event: &RangeEvent) {
         let _call = self.0.call("a start");
+        delivered::check_early(&self.0);
         let allowed = event.blocking == Blocking::Allowed;
         check!(
             allowed,
@@ -70,6 +71,7 @@ impl RefusingSubscriber for Refuser {
 
     fn try_invalidate_range_start(&self, event: &RangeEvent) -> Result<(), Again> {
         let _call = self.0.call("a start that may be refused");
+        delivered::check_early(&self.0);
         let forbidden = event.blocking == Blocking::Forbidden;
         check!(
             forbidden,

@@ -24,11 +24,26 @@ pub(crate) enum AfterExit {
     Called,
 }
 
+/// A position in one order of the whole process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    pub(crate) const FIRST: Self = Self(0);
+
+    pub(crate) fn now() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, SeqCst))
+    }
+}
+
 /// What a release calls itself.
 pub(crate) const RELEASE: &str = "release";
 
 pub(crate) struct Record {
     pub(crate) name: String,
+    /// Before it was registered.
+    pub(crate) made: Moment,
     after_exit: AfterExit,
     ending: Arc<Ending>,
     running: AtomicU32,
@@ -42,9 +57,10 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(kind: &str, after_exit: AfterExit, ending: &Arc<Ending>) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let made = Moment::now();
         Arc::new(Self {
-            name: format!("{kind} {}", NEXT.fetch_add(1, SeqCst)),
+            name: format!("{kind} {}", made.0),
+            made,
             after_exit,
             ending: Arc::clone(ending),
             running: AtomicU32::new(0),
@@ -88,6 +104,7 @@ impl Record {
     pub(crate) fn release(&self) {
         let before = self.released.fetch_add(1, SeqCst);
         check!(before == 0, "{} is released again", self.name);
+        jitter::linger();
     }
 
     /// Its free runs.

@@ -88,6 +88,10 @@ impl Place {
     }
 
     fn step(&mut self, thread: usize, rng: &mut Rng) {
+        if self.world.is_ending() {
+            // Both want to release it.
+            self.unregister(thread, rng);
+        }
         let page = rng.usize(..PAGES);
         match rng.u32(..100) {
             0..25 => self.mutate(thread, rng),

@@ -86,6 +86,11 @@ impl World {
         }
     }
 
+    /// Whether somebody is in the middle of ending it.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.begun.load(SeqCst) && !self.ending.done.load(SeqCst)
+    }
+
     /// Nobody is in it and nobody can come.
     pub(crate) fn check_ended(self: &Arc<Self>) {
         let singles = self.singles.lock().unwrap_or_else(PoisonError::into_inner);
