@@ -29,8 +29,8 @@ use std::sync::{Arc, Barrier};
 use worker::Worker;
 use world::World;
 
-/// 4 to 10 s on two processors without optimization.
-const OPERATIONS: u64 = 1_000_000;
+/// 5 to 10 s on two processors without optimization.
+const OPERATIONS: u64 = 3_000_000;
 const THREADS: usize = 5;
 /// Of a round, over all threads: a round ends one or two address spaces.
 const ROUND: u64 = 2_000;
