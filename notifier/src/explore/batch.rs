@@ -18,7 +18,7 @@ pub(super) struct Batch<const W: usize> {
     /// Steps that break a condition which was not known to be broken.
     pub(super) broken: Vec<Broken<W>>,
     pub(super) steps: u64,
-    /// The first state from which no step can be made though not all agents are done.
+    /// The first state that no step changes though not all agents are done.
     pub(super) stuck: Option<usize>,
 }
 
@@ -65,7 +65,9 @@ impl<'a, const W: usize> Worker<'a, W> {
             self.edges.clear();
             self.memo.successors(&state, &mut self.edges)?;
             batch.steps += self.edges.len() as u64;
-            if self.edges.is_empty() && batch.stuck.is_none() && !self.machine.is_final(&state) {
+            // An event may go on happening without changing anything.
+            let rests = self.edges.iter().all(|edge| edge.state == state);
+            if rests && batch.stuck.is_none() && !self.machine.is_final(&state) {
                 batch.stuck = Some(id);
             }
             for edge in &self.edges {

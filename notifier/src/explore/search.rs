@@ -142,19 +142,6 @@ impl<'a, const W: usize> Search<'a, W> {
         let share = (states.len() / workers.len()).next_multiple_of(BATCH);
         if workers.len() == 1 || share < ROUND / 8 * BATCH {
             return self.alone(states, &mut workers[0], watch);
-    /// Makes the steps from states, beginning with `at`, until there are enough; where to go on.
-    fn expand(&mut self, mut at: usize, end: usize, batch: &mut Batch<W>) -> Result<usize, Misfit> {
-        while at < end && batch.edges.len() < BATCH {
-            let state = self.store.get(at);
-            let before = batch.edges.len();
-            self.machine.successors(&state, &mut batch.edges)?;
-            // An agent that is done, or an event, may go on without changing anything.
-            let rests = batch.edges[before..].iter().all(|edge| edge.state == state);
-            if rests && self.stuck.is_none() && !self.machine.is_final(&state) {
-                self.stuck = Some(at);
-            }
-            batch.from.resize(batch.edges.len(), at);
-            at += 1;
         }
         let share = share.min(ROUND * BATCH);
         let (store, asked) = (&self.store, self.asked());

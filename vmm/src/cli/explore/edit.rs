@@ -32,6 +32,7 @@ impl Crew {
                 states: arguments.max_states as usize,
                 // Each thread has its own search.
                 memory: memory / threads,
+                ..Limits::default()
             },
             threads,
             terminal: io::stderr().is_terminal(),
