@@ -114,7 +114,11 @@ fn the_cpus_own_tlb_is_nobodys_business_in_the_upgrade() {
 #[test]
 fn what_never_completes_is_seen_without_a_condition() {
     let all = judged("downgrade", &cell("clear-inval-free", "smmu"));
-    let waits = seen(&all, Class::NotLive, "CMD_SYNC completes");
+    let waits = seen(
+        &all,
+        Class::NotLive,
+        "CMD_SYNC completes: the SMMU says that it is done",
+    );
     assert_eq!(waits.len(), 1);
     assert_eq!(waits[0].0, By::Waits.to_string());
 }
