@@ -179,6 +179,14 @@ pub(super) fn might_wait_for_lock(space: SpaceId, lock: LockId) {
     });
 }
 
+/// For locking a user lock.
+#[track_caller]
+pub(super) fn not_user_locked(lock: LockId) {
+    refuse("an interval's user lock is locked", |context| {
+        context == Context::UserLock(lock)
+    });
+}
+
 /// Panics if the thread is in a context that is `forbidden`.
 #[track_caller]
 #[inline(never)]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
+use super::context::{Context, Inside};
 use super::core::Core;
 use super::seat::Seat;
 use super::{Member, Subscriber};
@@ -105,11 +106,14 @@ impl<T: Singleton> Shared<T> {
     ) -> Result<Self, GetError<E>> {
         super::context::might_wait_for(core.id);
         let _making = lock(&core.singletons.making);
-        if let Some(shared) = Self::existing(core) {
+        if let Some(shared) = core.while_going(|| Self::existing(core))? {
             return shared;
         }
-        core.while_going(|| ())?;
-        let subscriber = Arc::new(alloc().map_err(GetError::Alloc)?);
+        let subscriber = {
+            // Whoever makes one while one is made would wait for himself.
+            let _inside = Inside::new(Context::Callback(core.id));
+            Arc::new(alloc().map_err(GetError::Alloc)?)
+        };
         Self::make(core, subscriber)
     }
 

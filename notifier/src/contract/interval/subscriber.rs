@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::super::context::{Context, Inside, LockId};
+use super::super::context::{self, Context, Inside, LockId};
 use super::super::{Again, IntervalEvent};
 use crate::sync::model::{Mutex, MutexGuard, lock};
 
@@ -52,9 +52,14 @@ impl<T> UserLock<T> {
         Self(Mutex::new(state))
     }
 
-    /// Locks it. Whoever holds it must not begin a read of an interval that uses it, nor remove one.
+    /// Locks it. Whoever holds it must not begin a read of an interval that uses it, nor remove one,
+    /// nor begin an invalidation of one that may sleep.
+    ///
+    /// # Panics
+    /// If this thread holds it already.
     #[track_caller]
     pub fn lock(&self) -> UserGuard<'_, T> {
+        context::not_user_locked(self.id());
         UserGuard {
             lock: self.id(),
             guard: lock(&self.0),

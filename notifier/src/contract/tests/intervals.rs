@@ -139,6 +139,15 @@ fn a_read_is_not_begun_under_the_lock() {
     let _begun = interval.read_begin();
 }
 
+#[test]
+#[should_panic(expected = "holds the lock that the interval's invalidation takes")]
+fn an_invalidation_is_not_begun_under_the_lock() {
+    let space = space();
+    let interval = insert(&space, page());
+    let _guard = interval.lock();
+    invalidate(&space, page());
+}
+
 /// Panics when it is told something.
 struct Broken;
 

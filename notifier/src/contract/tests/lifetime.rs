@@ -224,6 +224,25 @@ fn it_may_be_given_back_in_its_own_release() {
 }
 
 #[test]
+#[should_panic(expected = "runs a subscriber's callback")]
+fn one_is_not_made_while_one_is_made() {
+    let space = space();
+    let _shared = space.get::<Counted, ()>(|| {
+        let _inner = space.get(|| Ok::<_, ()>(Counted::default()));
+        Ok(Counted::default())
+    });
+}
+
+#[test]
+fn what_is_shared_can_t_be_had_after_the_end_even_if_there_is_one() {
+    let space = space();
+    let _shared = space.get(|| Ok::<_, ()>(Counted::default())).unwrap();
+    space.exit();
+    let late = space.get(|| Ok::<_, ()>(Counted::default()));
+    assert_eq!(late.err(), Some(GetError::Register(RegisterError::Exited)));
+}
+
+#[test]
 fn what_could_not_be_made_leaves_nothing() {
     let space = space();
     let failed = space.get::<Counted, _>(|| Err("no memory"));
