@@ -76,7 +76,8 @@ impl<A: Address> AddrRange<A> {
     /// [`RangeError::Empty`] unless `start <= last`.
     pub fn through(start: A, last: A) -> Result<Self, RangeError> {
         if start > last {
-            let (start, end) = (start.raw(), last.raw());
+            // The last address is below the first, so it has one behind it.
+            let (start, end) = (start.raw(), last.raw() + 1);
             return Err(RangeError::Empty { start, end });
         }
         Ok(Self { start, last })

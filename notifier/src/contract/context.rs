@@ -29,7 +29,7 @@ pub(super) enum Context {
 }
 
 /// Which address space.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SpaceId(pub(super) usize);
 
 /// Which user lock.
@@ -39,6 +39,10 @@ pub(super) struct LockId(pub(super) usize);
 impl Context {
     fn forbids_sleep(self) -> bool {
         matches!(self, Self::PageTableLock(_) | Self::AtomicCallback(_))
+    }
+
+    fn is_user_lock(self) -> bool {
+        matches!(self, Self::UserLock(_))
     }
 
     fn is_callback_of(self, space: SpaceId) -> bool {
@@ -62,6 +66,8 @@ thread_local! {
     static STACK: RefCell<Vec<(Context, Place)>> = const { RefCell::new(Vec::new()) };
     /// How many on the stack forbid sleeping.
     static ATOMIC: Cell<u32> = const { Cell::new(0) };
+    /// How many user locks it holds.
+    static USER_LOCKS: Cell<u32> = const { Cell::new(0) };
     static MOVABLE: Arc<Movable> = Arc::default();
 }
 
@@ -79,8 +85,10 @@ impl Inside {
     #[track_caller]
     pub(super) fn new(context: Context) -> Self {
         let place = Location::caller();
-        STACK.with_borrow_mut(|stack| stack.push((context, place)));
+        // At a thread's very end the list may be gone: then there is nothing left to refuse.
+        let _ended = STACK.try_with(|stack| stack.borrow_mut().push((context, place)));
         ATOMIC.set(ATOMIC.get() + u32::from(context.forbids_sleep()));
+        USER_LOCKS.set(USER_LOCKS.get() + u32::from(context.is_user_lock()));
         Self {
             context,
             _not_send: std::marker::PhantomData,
@@ -91,7 +99,9 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         ATOMIC.set(ATOMIC.get() - u32::from(self.context.forbids_sleep()));
-        STACK.with_borrow_mut(|stack| {
+        USER_LOCKS.set(USER_LOCKS.get() - u32::from(self.context.is_user_lock()));
+        let _ended = STACK.try_with(|stack| {
+            let mut stack = stack.borrow_mut();
             // Nearly always the last; locks may be released in another order.
             let at = stack
                 .iter()
@@ -110,7 +120,7 @@ pub(super) struct MovableInside {
 impl MovableInside {
     #[track_caller]
     pub(super) fn new(context: Context) -> Self {
-        let thread = MOVABLE.with(Arc::clone);
+        let thread = MOVABLE.try_with(Arc::clone).unwrap_or_default();
         let entry = (context, Location::caller());
         lock(&thread.0).push(entry);
         Self { thread, entry }
@@ -142,6 +152,7 @@ pub fn might_sleep() {
 #[track_caller]
 pub(super) fn might_wait_for(space: SpaceId) {
     might_wait_for_callbacks(space);
+    no_user_lock();
     refuse("what waits for mutations is called", |context| {
         context == Context::Mutation(space)
     });
@@ -166,17 +177,20 @@ pub(super) fn not_in_callback(space: SpaceId) {
 #[track_caller]
 pub(super) fn not_page_table_locked(space: SpaceId) {
     refuse("the page-table lock is taken", |context| {
-        context == Context::PageTableLock(space)
+        context == Context::PageTableLock(space) || context == Context::AtomicCallback(space)
     });
 }
 
-/// For what waits until an invalidation that takes `lock` has ended.
+/// For what waits until invalidations have ended or begins one, which takes user locks: this
+/// interval's or, in a circle through another thread, any other's.
 #[track_caller]
-pub(super) fn might_wait_for_lock(space: SpaceId, lock: LockId) {
-    might_wait_for(space);
-    refuse("what waits for invalidations to end is called", |context| {
-        context == Context::UserLock(lock)
-    });
+#[inline]
+pub(super) fn no_user_lock() {
+    if USER_LOCKS.get() > 0 {
+        refuse("what waits for user locks is called", |context| {
+            matches!(context, Context::UserLock(_))
+        });
+    }
 }
 
 /// For locking a user lock.
@@ -208,7 +222,9 @@ fn find(forbidden: impl Fn(Context) -> bool) -> Option<(Context, Place)> {
             .find(|(context, _)| forbidden(*context))
             .copied()
     };
-    STACK
-        .with_borrow(|stack| newest(stack))
-        .or_else(|| MOVABLE.with(|thread| newest(&lock(&thread.0))))
+    let on_stack = STACK.try_with(|stack| newest(&stack.borrow()));
+    on_stack.ok().flatten().or_else(|| {
+        let moved = MOVABLE.try_with(|thread| newest(&lock(&thread.0)));
+        moved.ok().flatten()
+    })
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::context::{self, Context, Inside, SpaceId};
 use super::interval::Intervals;
+use super::panics::Panics;
 use super::registration::Singletons;
 use super::roster::Registry;
 use super::seat::Seat;
@@ -138,9 +139,11 @@ impl Core {
     #[track_caller]
     pub(super) fn leave(&self, seat: &Arc<Seat>) {
         context::might_wait_for_callbacks(self.id);
-        seat.release();
+        let mut panics = Panics::default();
+        panics.catch(|| seat.release());
         self.put(seat);
         seat.wait_empty();
+        panics.resume();
     }
 
     /// Takes a subscriber out without release and without waiting.
@@ -152,24 +155,22 @@ impl Core {
     #[track_caller]
     pub(super) fn exit(&self) {
         context::might_wait_for_callbacks(self.id);
+        context::no_user_lock();
         let before = std::mem::replace(&mut *lock(&self.life), Life::Exited);
         if before == Life::Exited {
             return;
         }
-        self.intervals.release();
-        let seats = self.release_all();
+        let mut panics = Panics::default();
+        panics.catch(|| self.intervals.release());
+        // Not the roster itself: whoever registers elsewhere would wait for these releases.
+        let seats: Vec<_> = self.registry.load().seats().collect();
+        // Calls everybody's release, or waits for that of who unregisters meanwhile.
+        panics.catch_each(seats.iter(), |seat| seat.release());
         self.registry.remove(|_| true);
         for seat in seats {
             seat.wait_empty();
         }
-    }
-
-    /// Calls everybody's release, or waits for that of who unregisters meanwhile.
-    #[track_caller]
-    fn release_all(&self) -> Vec<Arc<Seat>> {
-        let roster = self.registry.load();
-        let seats = roster.all().iter().map(|member| Arc::clone(&member.seat));
-        seats.inspect(|seat| seat.release()).collect()
+        panics.resume();
     }
 
     /// In which context a callback about this event runs.
@@ -195,11 +196,13 @@ impl Core {
         self.note(Notice::SecondaryTlb(range));
         let roster = self.registry.load();
         let _inside = Inside::new(Context::AtomicCallback(self.id));
-        for member in roster.secondary_tlbs() {
+        let mut panics = Panics::default();
+        panics.catch_each(roster.secondary_tlbs().iter(), |member| {
             if let Member::SecondaryTlb(subscriber) = &member.seat.member {
                 subscriber.invalidate_secondary_tlb(range);
             }
-        }
+        });
+        panics.resume();
     }
 
     /// Asks everybody; whether anybody said yes.

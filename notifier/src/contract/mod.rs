@@ -142,7 +142,10 @@
 //!   one back neither calls release nor waits, and may be done in a callback, release included; the
 //!   subscriber is freed once, when the last callback has left.
 //! * **Exit** ([`AddressSpace::exit`]) tells intervals and subscribers that the address space ends
-//!   *before* its pages and tables are freed. Nobody is told anything after it, and nobody can join.
+//!   *before* its pages and tables are freed, and waits for releases that run. Nobody who was still
+//!   registered is told anything after it, and nobody can join. Dropping the address space is an exit.
+//!   (A callback of somebody who had been given back already, or a second pass that another thread is
+//!   in, may still be running when it returns.)
 //!
 //! # What is refused, and how
 //!
@@ -154,7 +157,8 @@
 //! | opening or closing a window under the page-table lock | borrows: the guard borrows the window or the mutation |
 //! | the same through another mutation, or in a callback; the lock taken twice; registering inside one's own mutation; waiting in a callback | a panic that names both places |
 //! | a callback that sleeps where it must not | the same, if what it calls says [`might_sleep`] |
-//! | a read checked without the lock that invalidation takes | [`UserGuard`] has to be shown; the wrong one panics |
+//! | a read checked without the lock that invalidation takes, or for another interval | [`UserGuard`] has to be shown; the wrong one panics, as does another interval's number |
+//! | waiting for invalidations, or beginning one, with a user lock held | a panic that names both places |
 //! | an empty or overflowing range | [`RangeError`](crate::addr::RangeError), when it is made |
 //!
 //! # Where it is stricter than Linux
@@ -162,7 +166,8 @@
 //! * A refusal ends the interval side (above).
 //! * Release is called once, not once by exit and once by unregister.
 //! * An interval's number is set by the core, under the user lock: it can't be forgotten.
-//! * A subscriber that panics in a start leaves nobody without an end.
+//! * A callback that panics keeps nobody else from being told: not the end, not the invalidation, not
+//!   release, not a second pass that is owed. The panic goes on afterwards.
 //! * Registration waits for windows that are open instead of taking every lock there is, and does not
 //!   keep new ones waiting.
 //!
@@ -179,6 +184,7 @@ mod models;
 mod mutation;
 mod observer;
 mod page_table;
+mod panics;
 mod registration;
 mod roster;
 mod seat;

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::context::{self, Context, Inside, MovableInside};
+use super::panics::Panics;
 use super::roster::Epoch;
 use super::seat::Presence;
 use super::{AddressSpace, Again, Blocking, Event, Member, Notice, PageTableGuard, RangeEvent};
 use crate::addr::{AddrRange, Gva};
 
-/// The right to invalidate ranges of an address space. While it lives, nobody joins unseen: who
+/// The right to invalidate ranges of an address space. It counts as held by the thread that began it,
+/// also if it is moved to another: that thread can't register until it is dropped.
+/// While it lives, nobody joins unseen: who
 /// registers meanwhile is told of mutations that begin later, and waits for this one.
 pub struct Mutation<P> {
     space: Arc<AddressSpace<P>>,
@@ -106,11 +109,13 @@ impl<P> Mutation<P> {
         let core = &self.space.core;
         let roster = core.registry.load();
         let _inside = Inside::new(core.context(event));
-        for member in there_before(roster.ranges(), last) {
+        let mut panics = Panics::default();
+        panics.catch_each(there_before(roster.ranges(), last), |member| {
             if let Member::Range(subscriber) = &member.seat.member {
                 subscriber.invalidate_range_end(event);
             }
-        }
+        });
+        panics.resume();
     }
 }
 
@@ -199,6 +204,7 @@ impl<H: Holder> Window<H> {
     #[inline]
     fn start(holder: H, event: Event, range: AddrRange<Gva>) -> Self {
         context::might_sleep();
+        context::no_user_lock();
         let blocking = Blocking::Allowed;
         let event = RangeEvent {
             event,
@@ -321,11 +327,12 @@ impl<H: Holder> Window<H> {
 impl<H: Holder> Drop for Window<H> {
     #[inline]
     fn drop(&mut self) {
-        if self.event.blocking == Blocking::Allowed {
-            context::might_sleep();
-        }
+        // First of all the end is told: nobody is to be left without one, whatever is wrong here.
         if let Stage::Told(told) = self.stage {
             self.tell_end(told);
+        }
+        if self.event.blocking == Blocking::Allowed {
+            context::might_sleep();
         }
     }
 }

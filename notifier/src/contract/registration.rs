@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
-use super::context::{Context, Inside};
+use super::context::{Context, Inside, SpaceId};
 use super::core::Core;
 use super::seat::Seat;
 use super::{Member, Subscriber};
@@ -92,10 +92,25 @@ pub(super) struct Singletons {
 }
 
 struct Single {
+    /// Frees the subscriber when the address space and the last user have both let go of it.
+    _freeing: Arc<dyn Send + Sync + Any>,
     seat: Arc<Seat>,
     subscriber: Arc<dyn Any + Send + Sync>,
     /// Changed only with the table of singletons locked.
     users: Mutex<u32>,
+}
+
+/// The last of those who hold it frees the subscriber.
+struct Freeing<T: Singleton> {
+    space: SpaceId,
+    subscriber: Arc<T>,
+}
+
+impl<T: Singleton> Drop for Freeing<T> {
+    fn drop(&mut self) {
+        let _inside = Inside::new(Context::AtomicCallback(self.space));
+        self.subscriber.free();
+    }
 }
 
 impl<T: Singleton> Shared<T> {
@@ -137,11 +152,15 @@ impl<T: Singleton> Shared<T> {
     /// Registers `subscriber`, with one user.
     #[track_caller]
     fn make<E>(core: &Arc<Core>, subscriber: Arc<T>) -> Result<Self, GetError<E>> {
-        let freed = Arc::clone(&subscriber);
-        let at_end = Box::new(move || freed.free());
-        let joined = core.join(Arc::clone(&subscriber).member(), at_end);
-        let seat = joined.inspect_err(|_| subscriber.free())?;
+        let freeing = Arc::new(Freeing {
+            space: core.id,
+            subscriber: Arc::clone(&subscriber),
+        });
+        let held = Mutex::new(Some(Arc::clone(&freeing)));
+        let at_end = Box::new(move || drop(lock(&held).take()));
+        let seat = core.join(Arc::clone(&subscriber).member(), at_end)?;
         let single = Arc::new(Single {
+            _freeing: freeing,
             seat,
             subscriber: subscriber.clone(),
             users: Mutex::new(1),
@@ -182,7 +201,7 @@ impl<T: Singleton> Drop for Shared<T> {
         }
         drop(users);
         singles.remove(&TypeId::of::<T>());
-        // The subscriber may do anything when it is freed, even get another of its kind.
+        // Not under the lock: with it may go the subscriber, whose own code runs then.
         drop(singles);
         self.core.put(&self.single.seat);
     }

@@ -23,6 +23,10 @@ impl Roster {
         &self.members
     }
 
+    pub(super) fn seats(&self) -> impl Iterator<Item = Arc<Seat>> {
+        self.members.iter().map(|member| Arc::clone(&member.seat))
+    }
+
     pub(super) fn ranges(&self) -> &[Arc<Presence>] {
         &self.members[..self.own_page_tables]
     }
@@ -92,7 +96,11 @@ pub(super) struct Registry {
 
 /// A change of the roster that mutations under way have not seen.
 #[must_use = "whoever relies on the change waits for it"]
-pub(super) struct Pending(u64);
+pub(super) struct Pending {
+    number: u64,
+    /// The one before. With it may go a subscriber, whose own code runs then: not under a lock.
+    _old: Arc<Roster>,
+}
 
 impl Registry {
     /// Nobody; `is_observed`: but somebody watches.
@@ -164,7 +172,9 @@ impl Registry {
 
     /// Waits until every mutation has ended that began before the change.
     pub(super) fn wait(&self, pending: Pending) {
-        self.alive.wait_for_older(pending.0);
+        let number = pending.number;
+        drop(pending);
+        self.alive.wait_for_older(number);
     }
 
     /// Puts the next roster in the place of the current one.
@@ -178,7 +188,7 @@ impl Registry {
         let secondary_tlbs = tlbs.len();
         members.extend(tlbs);
         let subscribers = members.len();
-        let pending = Pending(epoch.number);
+        let number = epoch.number;
         let roster = Roster {
             members,
             own_page_tables,
@@ -188,8 +198,6 @@ impl Registry {
         self.secondary_tlbs.store(secondary_tlbs, Ordering::Release);
         self.subscribers.store(subscribers, Ordering::Release);
         drop(editing);
-        // Not under the lock: with it may go a subscriber, whose own code runs then.
-        drop(old);
-        pending
+        Pending { number, _old: old }
     }
 }

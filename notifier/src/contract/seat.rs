@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use super::Member;
 use super::context::{Context, Inside, SpaceId};
+use super::panics::Panics;
 use crate::sync::{lock, wait};
 
 /// A subscriber, for as long as somebody may call it or waits until nobody does.
@@ -62,11 +63,13 @@ pub(super) struct Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         let seat = &self.seat;
-        {
+        let mut panics = Panics::default();
+        panics.catch(|| {
             let _inside = Inside::new(Context::AtomicCallback(seat.space));
             (seat.at_end)();
-        }
+        });
         *lock(&seat.empty) = true;
         seat.emptied.notify_all();
+        panics.resume();
     }
 }

@@ -22,6 +22,13 @@ pub struct AddressSpace<P> {
     page_table: Mutex<P>,
 }
 
+/// Dropping an address space ends it, before its page table goes.
+impl<P> Drop for AddressSpace<P> {
+    fn drop(&mut self) {
+        self.core.exit();
+    }
+}
+
 impl<P> AddressSpace<P> {
     /// An address space without subscribers.
     pub fn new(page_table: P) -> Self {

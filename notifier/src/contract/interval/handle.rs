@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::super::context::SpaceId;
 use super::super::core::Core;
 use super::super::{RegisterError, context};
 use super::intervals::Id;
@@ -27,7 +28,11 @@ pub struct Interval<S: IntervalSubscriber> {
 /// When a read began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "whether the read was overtaken has to be asked"]
-pub struct ReadSequence(u64);
+pub struct ReadSequence {
+    number: u64,
+    interval: Id,
+    space: SpaceId,
+}
 
 impl<S: IntervalSubscriber> Interval<S> {
     #[track_caller]
@@ -78,8 +83,12 @@ impl<S: IntervalSubscriber> Interval<S> {
     /// As dropping the interval.
     #[track_caller]
     pub fn read_begin(&self) -> ReadSequence {
-        context::might_wait_for_lock(self.core.id, self.watcher.lock.id());
-        ReadSequence(self.core.intervals.read_begin(&*self.watcher))
+        context::might_wait_for(self.core.id);
+        ReadSequence {
+            number: self.core.intervals.read_begin(&*self.watcher),
+            interval: self.id,
+            space: self.core.id,
+        }
     }
 
     /// Whether what was read since `begun` must not be used: an invalidation came between (Linux:
@@ -87,20 +96,28 @@ impl<S: IntervalSubscriber> Interval<S> {
     /// what is made from it stays good until the next invalidation takes it away.
     ///
     /// # Panics
-    /// If `guard` is of another lock than this interval's.
+    /// If `guard` is of another lock than this interval's, or the read was begun for another interval.
     #[track_caller]
     pub fn retry(&self, guard: &UserGuard<'_, S::State>, begun: ReadSequence) -> bool {
         assert!(
             guard.is_of(&self.watcher.lock),
             "the lock that is held is not the one that this interval's invalidation takes"
         );
-        self.watcher.number() != begun.0
+        self.check_retry(begun)
     }
 
     /// As [`retry`](Self::retry) without the lock: `true` is certain, `false` is not (Linux:
     /// `mmu_interval_check_retry`).
+    ///
+    /// # Panics
+    /// If the read was begun for another interval.
+    #[track_caller]
     pub fn check_retry(&self, begun: ReadSequence) -> bool {
-        self.watcher.number() != begun.0
+        assert!(
+            begun.interval == self.id && begun.space == self.core.id,
+            "the read was begun for another interval"
+        );
+        self.watcher.number() != begun.number
     }
 }
 
@@ -120,7 +137,7 @@ fn adopt(core: &Core) -> Result<(), RegisterError> {
 
 impl<S: IntervalSubscriber> Drop for Interval<S> {
     fn drop(&mut self) {
-        context::might_wait_for_lock(self.core.id, self.watcher.lock.id());
+        context::might_wait_for(self.core.id);
         self.core.intervals.remove(self.id);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::super::context::{Context, Inside, SpaceId};
+use super::super::panics::Panics;
 use super::super::{Again, Blocking, IntervalEvent, RangeEvent};
 use super::FirstPass;
 use super::sequence::{Ended, Overlap, Sequence, When};
@@ -28,6 +29,8 @@ struct State {
     places: HashMap<Id, Place>,
     deferred: Vec<Deferred>,
     next: Id,
+    /// Whether the address space has ended: nobody is told anything more.
+    ended: bool,
 }
 
 /// Which interval.
@@ -103,6 +106,7 @@ impl Intervals {
             places: HashMap::new(),
             deferred: Vec::new(),
             next: Id(0),
+            ended: false,
         };
         Self {
             space,
@@ -191,34 +195,36 @@ impl Intervals {
         let _opened = Opened(self);
         // Nobody refuses who may sleep.
         let _never = self.invalidate(&IntervalEvent::Release);
+        lock(&self.state).ended = true;
     }
 
     #[track_caller]
     fn invalidate(&self, event: &IntervalEvent) -> Result<(), Again> {
         let (watchers, number) = self.open(event.range());
-        let mut finishes = Vec::new();
-        let mut outcome = Ok(());
-        for watcher in &watchers {
-            let _inside = Inside::new(self.context(event));
-            match watcher.invalidate(event, number) {
-                Ok(FirstPass::Done) => {}
-                Ok(FirstPass::Finish(finish)) => finishes.push(finish),
-                Err(again) => {
-                    outcome = Err(again);
-                    break;
+        let (mut finishes, mut panics) = (Vec::new(), Panics::default());
+        let _inside = Inside::new(self.context(event));
+        let first_passes = panics.catch(|| {
+            watchers.iter().try_for_each(|watcher| {
+                match watcher.invalidate(event, number)? {
+                    FirstPass::Done => {}
+                    FirstPass::Finish(finish) => finishes.push(finish),
                 }
-            }
-        }
-        for finish in finishes {
-            let _inside = Inside::new(self.context(event));
-            finish();
-        }
-        outcome
+                Ok(())
+            })
+        });
+        // What was begun is completed, whatever became of the rest.
+        panics.catch_each(finishes.into_iter(), |finish| finish());
+        panics.resume();
+        first_passes.unwrap_or(Ok(()))
     }
 
     fn open(&self, range: AddrRange<Gva>) -> (Vec<Arc<dyn Watch>>, u64) {
         let state = &mut *lock(&self.state);
-        let watchers = state.overlapping(range);
+        let watchers = if state.ended {
+            Vec::new()
+        } else {
+            state.overlapping(range)
+        };
         let overlap = if watchers.is_empty() {
             Overlap::None
         } else {

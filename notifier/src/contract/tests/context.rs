@@ -102,6 +102,37 @@ fn a_secondary_tlb_must_not_take_the_page_table_lock() {
 }
 
 #[test]
+fn nor_where_no_lock_is_held() {
+    let space = space();
+    let inner = Arc::downgrade(&space);
+    let callback = move || drop(inner.upgrade().unwrap().lock_page_table());
+    let subscriber = Arc::new(Doing(callback));
+    let _subscription = space.register_secondary_tlb(subscriber).unwrap();
+    let complaint = complaint(|| space.invalidate_unlocked(page()));
+    assert!(names_both_places(&complaint), "{complaint}");
+}
+
+/// Two threads with two intervals' locks could wait for each other; one is enough to complain.
+#[test]
+fn a_read_is_not_begun_under_any_user_lock() {
+    struct Nothing;
+    impl IntervalSubscriber for Nothing {
+        type State = ();
+        fn invalidate(&self, (): &mut (), _: &IntervalEvent) -> FirstPass {
+            FirstPass::Done
+        }
+    }
+    let (space, other) = (space(), Arc::new(UserLock::new(())));
+    let own = Arc::new(UserLock::new(()));
+    let interval = space.insert_interval(page(), &own, Nothing).unwrap();
+    let complaint = complaint(|| {
+        let _guard = other.lock();
+        let _begun = interval.read_begin();
+    });
+    assert!(names_both_places(&complaint), "{complaint}");
+}
+
+#[test]
 fn a_callback_must_not_begin_a_mutation() {
     let complaint = complaint_of(|space| drop(space.mutate()));
     assert!(names_both_places(&complaint), "{complaint}");

@@ -219,6 +219,8 @@ fn the_end_of_the_address_space_concerns_every_interval() {
     let _interval = space.insert_interval(page(), &user, told).unwrap();
     space.exit();
     assert_eq!(*lock(&log), [IntervalEvent::Release]);
+    invalidate(&space, page());
+    assert_eq!(lock(&log).len(), 1, "told after the end");
     let late = space.insert_interval(page(), &user, Told(log));
     assert_eq!(late.err(), Some(RegisterError::Exited));
 }

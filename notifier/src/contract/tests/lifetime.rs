@@ -243,6 +243,28 @@ fn what_is_shared_can_t_be_had_after_the_end_even_if_there_is_one() {
 }
 
 #[test]
+fn who_still_holds_it_at_the_end_keeps_it_from_being_freed() {
+    let space = space();
+    let shared = space.get(|| Ok::<_, ()>(Counted::default())).unwrap();
+    let subscriber = shared.subscriber();
+    space.exit();
+    assert_eq!(
+        (count(&subscriber.released), count(&subscriber.freed)),
+        (1, 0)
+    );
+    drop(shared);
+    assert_eq!(count(&subscriber.freed), 1);
+}
+
+#[test]
+fn dropping_an_address_space_ends_it() {
+    let (space, counted) = (space(), Arc::new(Counted::default()));
+    let _subscription = space.register_ranges(counted.clone()).unwrap();
+    drop(space);
+    assert_eq!(count(&counted.released), 1);
+}
+
+#[test]
 fn what_could_not_be_made_leaves_nothing() {
     let space = space();
     let failed = space.get::<Counted, _>(|| Err("no memory"));

@@ -6,6 +6,7 @@ mod ending;
 mod intervals;
 mod lifetime;
 mod notifications;
+mod panics;
 mod refusal;
 
 use std::sync::{Arc, Mutex};
