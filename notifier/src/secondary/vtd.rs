@@ -15,6 +15,17 @@ pub enum Descriptor {
     DeviceTlb(StreamId, Asid, AlignedSpan),
 }
 
+/// A step by which a PASID is taken away from its devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Teardown {
+    /// The entry in the PASID table is made not present.
+    ClearEntry(Asid),
+    /// PASID-cache invalidation, PASID-selective: what is cached of that entry.
+    PasidCache(Asid),
+    /// What was translated by it.
+    Invalidate(Descriptor),
+}
+
 /// What caches an address space on one remapping unit.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheTags<'a> {
@@ -40,6 +51,18 @@ impl CacheTags<'_> {
         let device = |device: &StreamId| Descriptor::DeviceTlb(*device, self.pasid, span);
         let devices = self.devices.iter().map(device);
         std::iter::once(iotlb).chain(devices).collect()
+    }
+
+    /// What is done when the address space ends under its devices, in order (Linux: `intel_mm_release`,
+    /// `intel_pasid_tear_down_entry`): the entry first, or hardware would fill the caches again by it.
+    pub fn tear_down(&self) -> Vec<Teardown> {
+        let all = self.plan(AddrRange::all());
+        let entry = [
+            Teardown::ClearEntry(self.pasid),
+            Teardown::PasidCache(self.pasid),
+        ];
+        let caches = all.into_iter().map(Teardown::Invalidate);
+        entry.into_iter().chain(caches).collect()
     }
 }
 
@@ -80,6 +103,16 @@ mod tests {
         assert_eq!(plan[0], Descriptor::IotlbPasid(PASID));
         assert_eq!(plan[1], Descriptor::DeviceTlb(StreamId(1), PASID, all));
         assert_eq!(plan.len(), 3);
+    }
+
+    #[test]
+    fn the_entry_goes_before_what_was_cached_by_it() {
+        let steps = TAGS.tear_down();
+        assert_eq!(steps[0], Teardown::ClearEntry(PASID));
+        assert_eq!(steps[1], Teardown::PasidCache(PASID));
+        let rest = TAGS.plan(AddrRange::all()).into_iter();
+        let rest: Vec<_> = rest.map(Teardown::Invalidate).collect();
+        assert_eq!(steps[2..], rest);
     }
 
     #[test]
