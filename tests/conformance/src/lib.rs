@@ -25,6 +25,7 @@ mod check;
 mod device;
 pub mod faulty;
 mod log;
+mod mirrors;
 mod mm;
 pub mod model;
 mod quiet;

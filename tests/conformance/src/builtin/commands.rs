@@ -2,10 +2,10 @@
 
 use notifier::addr::{AddrRange, Asid, Iova, PageSize, StreamId};
 use notifier::secondary::smmu::{self, Features, Levels, Request, TlbiVa};
-use notifier::secondary::vtd::{CacheTags, Descriptor};
+use notifier::secondary::vtd::{self, CacheTags, Descriptor};
 use notifier::secondary::{AlignedSpan, amd, ocxl};
 
-use crate::subject::{Bounds, Command, Commands, Depth, Driver};
+use crate::subject::{Bounds, Command, Commands, Depth, Driver, Teardown};
 
 const ASID: Asid = Asid(1);
 const STREAM: StreamId = StreamId(1);
@@ -14,6 +14,25 @@ const STREAM: StreamId = StreamId(1);
 pub(super) struct Drivers;
 
 impl Commands for Drivers {
+    fn vtd_release(&self) -> Option<Vec<Teardown>> {
+        let tags = CacheTags {
+            pasid: ASID,
+            devices: &[STREAM],
+        };
+        let all = AlignedSpan::covering(AddrRange::all());
+        let step = |step| match step {
+            vtd::Teardown::ClearEntry(_) => Some(Teardown::ClearEntry),
+            vtd::Teardown::PasidCache(_) => Some(Teardown::EntryCache),
+            vtd::Teardown::Invalidate(Descriptor::IotlbPasid(_)) => Some(Teardown::Tlb),
+            vtd::Teardown::Invalidate(Descriptor::DeviceTlb(_, _, span)) if span == all => {
+                Some(Teardown::DeviceTlb)
+            }
+            // Of anything else some translations would be left.
+            vtd::Teardown::Invalidate(_) => None,
+        };
+        Some(tags.tear_down().into_iter().filter_map(step).collect())
+    }
+
     fn commands(&self, driver: Driver, bounds: Bounds) -> Option<Vec<Command>> {
         let range = bounds.range().ok()?.map(Iova::shared);
         let features = Features::default();

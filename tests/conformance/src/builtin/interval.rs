@@ -100,6 +100,14 @@ impl Interval for Handle {
         body();
     }
 
+    /// Its detector panics.
+    fn retry_under_another_lock(&self) -> Result<bool, Refused> {
+        let interval = self.interval()?;
+        let begun = interval.read_begin();
+        let other = UserLock::new(());
+        Ok(interval.retry(&other.lock(), begun))
+    }
+
     fn remove(&self) -> Result<(), Refused> {
         let mut interval = self.interval.lock().unwrap_or_else(PoisonError::into_inner);
         let interval = interval.take();

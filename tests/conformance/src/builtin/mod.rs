@@ -2,22 +2,27 @@
 //!
 //! What its types can't say is refused with [`Refused::ByType`]; what its detector catches panics.
 
+mod aged;
 mod binding;
 mod commands;
+mod domains;
 mod fault_gate;
 mod interval;
+mod progress;
 mod single;
 mod subscriber;
+mod tables;
 
 use std::sync::Arc;
 
 use notifier::contract::{self, AddressSpace, PageTableGuard};
 
+use crate::mirrors;
 use crate::mm::Mm;
 use crate::subject::{
-    Age, Aging, Binding, Bounds, Callbacks, Commands, Context, Event, Exit, FaultGate,
-    Implementation, Intervals, Lifetime, LockedTable, Platform, Primary, Ranges, Refusals, Refused,
-    Registration, Witness,
+    Age, Aged, Aging, Binding, Bounds, Callbacks, Commands, Context, Domains, Event, Exit,
+    FaultGate, Implementation, Intervals, Lifetime, LockedTable, Mirror, MirrorKind, Platform,
+    Primary, Progress, Ranges, Refusals, Refused, Registration, Tell, Witness, Work,
 };
 pub(crate) use subscriber::Owners;
 use subscriber::member;
@@ -70,6 +75,22 @@ impl Implementation for Builtin {
 
     fn fault_gate(&self) -> Option<Arc<dyn FaultGate>> {
         Some(Arc::new(fault_gate::Gate::default()))
+    }
+
+    fn domains(&self) -> Option<Arc<dyn Domains>> {
+        Some(Arc::new(domains::Domains::new()))
+    }
+
+    fn aged(&self) -> Option<Arc<dyn Aged>> {
+        Some(Arc::new(aged::Aged::new()?))
+    }
+
+    fn progress(&self) -> Option<Arc<dyn Progress>> {
+        Some(Arc::new(progress::Progress::new()?))
+    }
+
+    fn mirror(&self, kind: MirrorKind, saw: Tell<Work>) -> Option<Arc<dyn Mirror>> {
+        Some(mirrors::new(None, kind, saw))
     }
 
     fn binding(&self) -> Option<Arc<dyn Binding>> {

@@ -2,7 +2,7 @@
 
 use crate::case::cases;
 use crate::check::{Failure, Outcome, equal, holds, offered};
-use crate::subject::{Bounds, Command, Depth, Driver, Implementation, PAGE};
+use crate::subject::{Bounds, Command, Depth, Driver, Implementation, PAGE, Teardown};
 use notifier::addr::Gva;
 
 cases! { Consumers, ConsumerFault:
@@ -15,6 +15,12 @@ cases! { Consumers, ConsumerFault:
     "whole-address-space-is-everything" = whole, unless WholeOverflows:
         "A notification of (0, ULONG_MAX) drops everything, and its end does not overflow on the way.";
         "e7ad6c2a4b1a; 20231117090933.75267-1-baolu.lu@linux.intel.com";
+    "vtd-release-takes-the-entry-away" = vtd_release, unless EntryStays:
+        "When the address space ends VT-d's entry of the PASID is cleared, and then all that is cached by it goes, the device's part last.";
+        "drivers/iommu/intel/svm.c, intel_mm_release; drivers/iommu/intel/pasid.c, intel_pasid_tear_down_entry";
+    "page-loop-names-each-page-once" = page_loop, unless OnePageMore:
+        "A driver that loops over pages names each page of the range once, and no other.";
+        "drivers/misc/ocxl/link.c, invalidate_range";
     "smmu-tables-go-too" = tables_go_too, unless LeavesOnly:
         "An SMMU's walk caches are invalidated too, since the notification does not say whether a table was freed.";
         "drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-sva.c (leaf = false)";
@@ -135,6 +141,30 @@ fn whole(implementation: &dyn Implementation) -> Outcome {
             if let Command::DeviceTlb { order, .. } = command {
                 equal("the order for the device", *order, 52)?;
             }
+        }
+    }
+    Ok(())
+}
+
+fn vtd_release(implementation: &dyn Implementation) -> Outcome {
+    let steps = offered(offered(implementation.commands())?.vtd_release())?;
+    let right = [
+        Teardown::ClearEntry,
+        Teardown::EntryCache,
+        Teardown::Tlb,
+        Teardown::DeviceTlb,
+    ];
+    equal("the steps of the release", steps, right.to_vec())
+}
+
+fn page_loop(implementation: &dyn Implementation) -> Outcome {
+    for bounds in RANGES {
+        for (_, commands) in each(implementation, &[Driver::Ocxl], bounds)? {
+            let named: Vec<_> = commands.iter().filter_map(own).collect();
+            let (first, end) = (bounds.start.raw() / PAGE, bounds.end.raw() / PAGE);
+            let right: Vec<_> = (first..end).map(|page| Bounds::pages(page, 1)).collect();
+            let what = format!("{bounds}: it names other pages than those of the range");
+            holds(named == right, &what)?;
         }
     }
     Ok(())

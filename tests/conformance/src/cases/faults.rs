@@ -15,6 +15,9 @@ cases! { Consumers, ConsumerFault:
     "fault-is-repeated-if-something-ended" = something_ended, unless SequenceIgnored:
         "A fault during which an invalidation ended is repeated, wherever it was.";
         "include/linux/kvm_host.h, mmu_invalidate_retry_gfn";
+    "every-end-counts-for-a-fault" = every_end, unless OnlyLastEndCounts:
+        "Each end makes a fault that began before it be repeated, whether others are still in progress or not.";
+        "virt/kvm/kvm_main.c, kvm_mmu_invalidate_end (mmu_invalidate_seq)";
     "ranges-in-progress-are-merged" = merged, unless RangeReplaced:
         "Of several ranges in progress the smallest that has them all counts: too much is refused, never too little.";
         "virt/kvm/kvm_main.c, kvm_mmu_invalidate_range_add";
@@ -78,6 +81,22 @@ fn something_ended(implementation: &dyn Implementation) -> Outcome {
         !gate.fault().must_retry(at(16)),
         "a fault after the change was repeated",
     )
+}
+
+fn every_end(implementation: &dyn Implementation) -> Outcome {
+    const FAR: u64 = 100;
+    let gate = offered(implementation.fault_gate())?;
+    for range in [RANGE, OTHER, RANGE] {
+        gate.start(range, Slots::Overlap)?;
+    }
+    for range in [OTHER, RANGE, RANGE] {
+        let fault = gate.fault();
+        let before = fault.must_retry(at(FAR));
+        gate.end(range, Slots::Overlap)?;
+        let repeated = (before, fault.must_retry(at(FAR)));
+        equal("repeated before and after an end", repeated, (false, true))?;
+    }
+    Ok(())
 }
 
 fn merged(implementation: &dyn Implementation) -> Outcome {

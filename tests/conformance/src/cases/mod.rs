@@ -1,13 +1,20 @@
 //! The cases, a module for each section.
 
+mod aged;
 mod aging;
 mod binding;
 mod commands;
 mod context;
+mod domains;
 mod faults;
+mod grace;
 mod intervals;
+mod leaving;
 mod lifetime;
+mod locked_reads;
+mod mirrors;
 mod primary;
+mod progress;
 mod ranges;
 mod reads;
 mod refusals;
@@ -22,14 +29,16 @@ use crate::case::Case;
 
 /// All cases, by section.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    let modules: [&'static [Case]; 17] = [
+    let modules: [&'static [Case]; 24] = [
         ranges::CASES,
         two_families::CASES,
         refusals::CASES,
         lifetime::CASES,
         shared::CASES,
+        grace::CASES,
         intervals::CASES,
         reads::CASES,
+        locked_reads::CASES,
         two_passes::CASES,
         aging::CASES,
         context::CASES,
@@ -40,6 +49,11 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         commands::CASES,
         faults::CASES,
         binding::CASES,
+        domains::CASES,
+        aged::CASES,
+        mirrors::CASES,
+        progress::CASES,
+        leaving::CASES,
     ];
     modules.into_iter().flatten()
 }

@@ -3,6 +3,7 @@
 use super::windows::{Machine, is_end, is_start, is_write, page, pages, told};
 use crate::case::cases;
 use crate::check::{Failure, Outcome, equal, holds};
+use crate::device::Device;
 use crate::log::{Log, Seen};
 use crate::subject::{Bounds, Frame, Implementation, Operation, OwnerId, Refused, Rights, Step};
 
@@ -34,6 +35,9 @@ cases! { Primary, PrimaryFault:
     "kernel-table-is-flushed-before-free" = kernel_table, unless KernelTableSilent:
         "Before a table of the kernel's half is freed everything of every bound address space is invalidated.";
         "e37d5a2d60a3; 20250708140629.GQ904431@ziepe.ca";
+    "too-much-is-legal" = too_much, unless FreeFirst:
+        "With every invalidation widened to everything a device still uses nothing but what the page table says, and no page that was freed.";
+        "Documentation/mm/mmu_notifier.rst";
     "never-too-little" = never_too_little, unless LastPageForgotten:
         "After each of many operations no device uses what the page table does not say; too much is always legal.";
         "Documentation/mm/mmu_notifier.rst";
@@ -213,6 +217,24 @@ impl Dice {
             _ => Operation::WriteFault(at),
         }
     }
+}
+
+/// The same operations, seen by a device whose notifications somebody widens on the way.
+fn too_much(implementation: &dyn Implementation) -> Outcome {
+    const OPERATIONS: u64 = 200;
+    let machine = Machine::new(implementation, Rights::ReadWrite)?;
+    let mut dice = Dice(2);
+    for _ in 0..OPERATIONS {
+        machine.perform(dice.operation())?;
+    }
+    let widen = |seen| match seen {
+        Seen::Tlb(who, _) => Seen::Tlb(who, Bounds::ALL),
+        seen => seen,
+    };
+    let widened: Vec<_> = machine.log.seen().into_iter().map(widen).collect();
+    let device = Device::after(machine.platform, &widened);
+    let wrong = (device.stale(), device.early, device.freed);
+    equal("stale, early and freed pages", wrong, (0, 0, 0))
 }
 
 fn never_too_little(implementation: &dyn Implementation) -> Outcome {

@@ -57,6 +57,9 @@ cases! { Refusals, RefusalFault:
     "range-refusal-ends-the-interval-side" = ends_interval_side, unless Gap:
         "After a range subscriber has refused, the interval side, which had accepted, is ended too.";
         "deduced from mm/mmu_notifier.c, where it stays open; docs/contract.md (stricter than Linux)";
+    "taken-user-lock-refuses" = taken_user_lock, unless WaitsForUserLock:
+        "An interval that must not sleep and whose user lock is taken refuses; it does not wait, and nothing has changed.";
+        "lib/test_hmm.c, dmirror_interval_invalidate (mutex_trylock)";
     "intervals-before-ranges" = intervals_before_ranges, unless RangesFirst:
         "Intervals are told a start before range subscribers.";
         "mm/mmu_notifier.c; drivers/gpu/drm/nouveau/nouveau_svm.c relies on it";
@@ -316,4 +319,20 @@ fn intervals_before_ranges(implementation: &dyn Implementation) -> Outcome {
         Seen::End(1, change),
     ];
     equal("calls", log.take(), right)
+}
+
+fn taken_user_lock(implementation: &dyn Implementation) -> Outcome {
+    let (space, log) = (offered(implementation.intervals())?, Log::default());
+    let interval = space.insert(PAGES.into(), log.interval(1))?;
+    let mut tried = None;
+    interval.with_user_lock(&mut || {
+        let space = Arc::clone(&space);
+        let invalidate = move || space.try_invalidate(Event::Clear, PAGES, &mut || ());
+        tried = Some(Task::spawn(invalidate).finish("a start that must not sleep"));
+    });
+    let tried = tried.transpose()?;
+    equal("what the caller is told", tried, Some(Err(Refused::Again)))?;
+    equal("calls", log.take(), vec![])?;
+    space.try_invalidate(Event::Clear, PAGES, &mut || ())?;
+    equal("calls when the lock is free", log.take().len(), 1)
 }

@@ -18,6 +18,9 @@ cases! { Context, ContextFault:
     "nonblockable-callback-never-sleeps" = nonblocking_sleeps, unless NonblockingSleeps:
         "A range callback does not sleep if it must not.";
         "mm/mmu_notifier.c (non_block_start)";
+    "nonblockable-end-never-sleeps" = nonblocking_end_sleeps, unless NonblockingEndSleeps:
+        "The end of what must not sleep does not sleep either: it may only if its start may.";
+        "include/linux/mmu_notifier.h, invalidate_range_end (mmu_notifier_range_blockable)";
     "aging-callback-never-sleeps" = aging_sleeps, unless AgingSleeps:
         "Aging callbacks do not sleep.";
         "include/linux/mmu_notifier.h, clear_flush_young (under the page-table lock)";
@@ -103,33 +106,35 @@ fn tlb_sleeps(implementation: &dyn Implementation) -> Outcome {
 
 /// The group of non-blocking starts and this one have to be offered by the same type, whose detector
 /// is asked through an address space of this group.
-fn nonblocking_sleeps(implementation: &dyn Implementation) -> Outcome {
+fn nonblocking(
+    implementation: &dyn Implementation,
+    callbacks: impl FnOnce(Box<dyn Fn() + Send + Sync>) -> Callbacks,
+) -> Outcome {
     let space = offered(implementation.refusals())?;
     let detector = offered(implementation.context())?;
-    for end in [false, true] {
-        let attempt = Attempt::default();
-        let (seen, detector) = (attempt.clone(), Arc::clone(&detector));
-        let doing = move || {
-            seen.must_be_caught("a callback that sleeps", || detector.might_sleep());
-        };
-        let callbacks = if end {
-            Callbacks {
-                range_start: Some(Start::infallible(|_| ())),
-                range_end: Some(Box::new(move |_| doing())),
-                ..Callbacks::default()
-            }
-        } else {
-            Callbacks {
-                range_start: Some(Start::infallible(move |_| doing())),
-                ..Callbacks::default()
-            }
-        };
-        let registration = space.register(callbacks)?;
-        space.try_invalidate(EVENT, PAGES, &mut || ())?;
-        registration.unregister()?;
-        attempt.outcome()?;
-    }
-    Ok(())
+    let attempt = Attempt::default();
+    let seen = attempt.clone();
+    let doing = move || {
+        seen.must_be_caught("a callback that sleeps", || detector.might_sleep());
+    };
+    let _registration = space.register(callbacks(Box::new(doing)))?;
+    space.try_invalidate(EVENT, PAGES, &mut || ())?;
+    attempt.outcome()
+}
+
+fn nonblocking_sleeps(implementation: &dyn Implementation) -> Outcome {
+    nonblocking(implementation, |doing| Callbacks {
+        range_start: Some(Start::infallible(move |_| doing())),
+        ..Callbacks::default()
+    })
+}
+
+fn nonblocking_end_sleeps(implementation: &dyn Implementation) -> Outcome {
+    nonblocking(implementation, |doing| Callbacks {
+        range_start: Some(Start::infallible(|_| ())),
+        range_end: Some(Box::new(move |_| doing())),
+        ..Callbacks::default()
+    })
 }
 
 fn aging_sleeps(implementation: &dyn Implementation) -> Outcome {

@@ -21,6 +21,9 @@ cases! { Ranges, RangeFault:
     "sub-range-of-open-window" = sub_range_of_open_window, unless SecondaryWidened:
         "Inside a window a secondary TLB is told just the part that was flushed.";
         "include/linux/mmu_notifier.h, arch_invalidate_secondary_tlbs";
+    "secondary-tlb-hears-a-range-alone" = hears_a_range_alone, unless SecondaryByOwner:
+        "What a secondary TLB is told depends on nothing but the range: not on event, owner or flags of a window around it.";
+        "include/linux/mmu_notifier.h, arch_invalidate_secondary_tlbs (mm, start, end)";
     "two-devices-on-one-mm" = two_devices_on_one_mm, unless OnlyFirstTold:
         "Every secondary TLB on an address space is told.";
         "mm/mmu_notifier.c, __mmu_notifier_arch_invalidate_secondary_tlbs";
@@ -97,6 +100,19 @@ fn sub_range_of_open_window(implementation: &dyn Implementation) -> Outcome {
     })?;
     told?;
     equal("calls", log.take(), vec![Seen::Tlb(1, PAGE)])
+}
+
+fn hears_a_range_alone(implementation: &dyn Implementation) -> Outcome {
+    let (space, log) = (offered(implementation.ranges())?, Log::default());
+    let _tlb = space.register(log.tlb(1))?;
+    for event in Event::ANNOUNCED {
+        let mut told = Ok(());
+        space.invalidate(event, PAGE, &mut || told = space.invalidate_unlocked(PAGE))?;
+        told?;
+        let what = format!("calls inside a window of {event:?}");
+        equal(&what, log.take(), vec![Seen::Tlb(1, PAGE)])?;
+    }
+    Ok(())
 }
 
 fn two_devices_on_one_mm(implementation: &dyn Implementation) -> Outcome {

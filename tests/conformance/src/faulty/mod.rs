@@ -91,6 +91,8 @@ pub enum RangeFault {
     CurrentSpaceTold,
     /// The end is told to nobody.
     NoEnd,
+    /// Secondary TLBs are not told inside a window that has an owner.
+    SecondaryByOwner,
 }
 
 /// Starts that must not sleep.
@@ -128,6 +130,8 @@ pub enum RefusalFault {
     Gap,
     /// Range subscribers are told before intervals.
     RangesFirst,
+    /// An interval that must not sleep waits for its user lock.
+    WaitsForUserLock,
 }
 
 /// Coming and going.
@@ -189,6 +193,10 @@ pub enum LifetimeFault {
     ToldAfterExit,
     /// A registration does not keep the address space.
     SpaceNotKept,
+    /// Nobody is told anything while a release runs.
+    ReleaseExcludesCallbacks,
+    /// Who was given back is told until the address space ends, freed or not.
+    ToldAfterFree,
 }
 
 /// Interval notifiers.
@@ -256,6 +264,10 @@ pub enum IntervalFault {
     TouchingTold,
     /// The last end of several does not wake who waits.
     FirstEndWakes,
+    /// Another lock than the interval's own is taken for it.
+    AnyLockWillDo,
+    /// Whether a read has to be repeated is asked without the user lock.
+    RetryWithoutLock,
 }
 
 /// Was it used?
@@ -290,6 +302,8 @@ pub enum ContextFault {
     TlbSleeps,
     /// A callback that sleeps where it must not goes unnoticed.
     NonblockingSleeps,
+    /// An end that sleeps although its start must not goes unnoticed.
+    NonblockingEndSleeps,
     /// An aging callback that sleeps goes unnoticed.
     AgingSleeps,
     /// A free that sleeps goes unnoticed.

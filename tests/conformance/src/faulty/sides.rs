@@ -112,4 +112,50 @@ pub enum ConsumerFault {
     OneDeviceTold,
     /// What a device has cached outlives the address space.
     ReleaseKeepsTlb,
+    /// The end of the address space takes the device's descriptor away.
+    ReleaseUnbinds,
+    /// A second release panics, since the first took what it looks for.
+    SecondReleaseFails,
+    /// A notification of more than what is mapped is taken to be for somebody else.
+    WideIgnored,
+    /// The entry of the PASID outlives the address space.
+    EntryStays,
+    /// A loop over pages takes the end to be inclusive.
+    OnePageMore,
+    /// An ASID is free for others before what it tagged is flushed.
+    AsidDirty,
+    /// A device translates by its new domain before that lists it.
+    MovedBeforeListed,
+    /// A device's old domain forgets it before it translates by the new one.
+    LeftBeforeMoved,
+    /// What a device cached of the domain that it leaves stays.
+    LeftDirty,
+    /// Only the last of several ends counts for a fault.
+    OnlyLastEndCounts,
+    /// Forgetting a use does not flush, so that the next goes unnoticed.
+    AgeNotFlushed,
+    /// Cached page numbers are dropped after the lock was taken.
+    PfnCacheLate,
+    /// The lock is taken whether a memory slot overlaps or not.
+    LockAlways,
+    /// What is mapped goes at the end of an invalidation.
+    UnmapsAtEnd,
+    /// Who must not sleep has taken its mappings away when it refuses.
+    RefusesHalfway,
+    /// The initiator's own migrations take its mappings away.
+    OwnerIgnored,
+    /// Pinned pages go whatever the event.
+    EveryEventUnpins,
+    /// The end of the address space is an eviction like any other.
+    ReleaseEvicts,
+    /// What is unmapped is only evicted.
+    UnmapEvicts,
+    /// Each flush is waited for before the next one is begun.
+    WaitsAtOnce,
+    /// An invalidation leaves the mirror's entries.
+    MirrorKeeps,
+    /// A subscriber whose callback uses its domain is given back, which does not wait for it.
+    PutsWithoutWaiting,
+    /// A fault that no progress follows is handled without end.
+    NobodyWatches,
 }

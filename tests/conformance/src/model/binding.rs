@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::seat::lock;
 use crate::faulty::{ConsumerFault, Fault};
-use crate::subject::{Binding, DeviceId, Frame, Refused};
+use crate::subject::{Binding, Denied, DeviceId, Frame, Refused, Told};
 
 pub(super) struct Bench {
     fault: Option<Fault>,
@@ -20,6 +20,7 @@ struct State {
     bound: BTreeSet<DeviceId>,
     cached: BTreeMap<DeviceId, u64>,
     exited: bool,
+    releases: u32,
 }
 
 impl Bench {
@@ -65,10 +66,13 @@ impl Binding for Bench {
         Ok(())
     }
 
-    fn remap(&self) -> Result<Frame, Refused> {
+    fn remap(&self, told: Told) -> Result<Frame, Refused> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.frame += 1;
+        if told != Told::Page && self.has(ConsumerFault::WideIgnored) {
+            return Ok(Frame(state.frame));
+        }
         let limit = if self.has(ConsumerFault::OneDeviceTold) {
             1
         } else {
@@ -80,25 +84,36 @@ impl Binding for Bench {
         Ok(Frame(state.frame))
     }
 
-    fn read(&self, device: DeviceId) -> Option<Frame> {
+    fn access(&self, device: DeviceId) -> Result<Frame, Denied> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         if !state.bound.contains(&device) {
-            return None;
+            return Err(Denied::NotBound);
         }
         if state.exited {
-            return state.cached.get(&device).copied().map(Frame);
+            let cached = state.cached.get(&device);
+            return cached.copied().map(Frame).ok_or(Denied::NoTranslation);
         }
         let frame = state.frame;
-        Some(Frame(*state.cached.entry(device).or_insert(frame)))
+        Ok(Frame(*state.cached.entry(device).or_insert(frame)))
     }
 
-    fn exit(&self) -> Result<(), Refused> {
+    fn release(&self) {
         let mut state = lock(&self.state);
         state.exited = true;
+        state.releases += 1;
+        let again = state.releases > 1 && self.has(ConsumerFault::SecondReleaseFails);
+        assert!(!again, "the first release took what this one looks for");
         if !self.has(ConsumerFault::ReleaseKeepsTlb) {
             state.cached.clear();
         }
+        if self.has(ConsumerFault::ReleaseUnbinds) {
+            state.bound.clear();
+        }
+    }
+
+    fn exit(&self) -> Result<(), Refused> {
+        self.release();
         Ok(())
     }
 }

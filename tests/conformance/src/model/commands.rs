@@ -3,16 +3,29 @@
 use notifier::addr::Gva;
 
 use crate::faulty::{ConsumerFault, Fault};
-use crate::subject::{Bounds, Command, Commands, Depth, Driver, PAGE};
+use crate::subject::{Bounds, Command, Commands, Depth, Driver, PAGE, Teardown};
 
 pub(super) struct Drivers(pub(super) Option<Fault>);
 
 /// From this many pages on one command is for everything (Linux: `arm_smmu_inv_size_too_big`).
 const MAX_COMMANDS: u64 = 512;
+/// What nobody loops over.
+const MAX_LOOP: u64 = 1 << 20;
 /// The order of the whole address space.
 const WHOLE: u8 = 52;
 
 impl Commands for Drivers {
+    fn vtd_release(&self) -> Option<Vec<Teardown>> {
+        let steps = [
+            Teardown::ClearEntry,
+            Teardown::EntryCache,
+            Teardown::Tlb,
+            Teardown::DeviceTlb,
+        ];
+        let stays = usize::from(self.has(ConsumerFault::EntryStays));
+        Some(steps[stays..].to_vec())
+    }
+
     fn commands(&self, driver: Driver, bounds: Bounds) -> Option<Vec<Command>> {
         let bounds = self.distorted(bounds);
         Some(match driver {
@@ -21,7 +34,7 @@ impl Commands for Drivers {
             Driver::SmmuErratum => self.erratum(bounds),
             Driver::Vtd => self.vtd(bounds),
             Driver::Amd => self.amd(bounds),
-            Driver::Ocxl => self.by_page(bounds),
+            Driver::Ocxl => self.page_loop(bounds),
         })
     }
 }
@@ -61,6 +74,16 @@ impl Drivers {
         if bounds == Bounds::ALL || many && !self.has(ConsumerFault::NoThreshold) {
             return vec![Command::Everything];
         }
+        let page = |number| Command::Pages(Bounds::pages(number, 1), self.depth());
+        (first..=last).map(page).collect()
+    }
+
+    fn page_loop(&self, bounds: Bounds) -> Vec<Command> {
+        let (first, last) = numbers(bounds);
+        if last - first >= MAX_LOOP {
+            return vec![Command::Everything];
+        }
+        let last = last + u64::from(self.has(ConsumerFault::OnePageMore));
         let page = |number| Command::Pages(Bounds::pages(number, 1), self.depth());
         (first..=last).map(page).collect()
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::detector::{self, Entered, Inside, Kind};
+use super::held::{Locked, Owned};
 use super::interval::Told;
 use super::seat::{Seat, lock};
 use super::{Space, State};
@@ -35,6 +36,7 @@ impl Space {
         self.not_locked(ContextFault::StartUnderLock, "a start that may sleep")?;
         let bounds = self.checked(change.bounds)?;
         let window = self.open(Change { bounds, ..change });
+        let _owned = Owned(change.event.owner().map(|_| self));
         let _inside = Entered::new(Inside::Window(self.id));
         if self.has(RangeFault::StartLate) {
             body();
@@ -70,8 +72,10 @@ impl Space {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         state.windows += 1;
+        state.owned += u32::from(change.event.owner().is_some());
+        drop(state);
         let told = Told::default();
-        let seats = self.receivers(&state);
+        let seats = self.receivers();
         Window {
             change,
             seats,
@@ -84,8 +88,13 @@ impl Space {
         self.changed.notify_all();
     }
 
-    /// Who is told; a fault may keep those who have gone in the list.
-    fn receivers(&self, state: &State) -> Vec<Arc<Seat>> {
+    /// Who is told; a fault may have to wait for it.
+    fn receivers(&self) -> Vec<Arc<Seat>> {
+        let excluded = self.has(LifetimeFault::ReleaseExcludesCallbacks);
+        let state = lock(&self.state);
+        let waiting = |state: &mut State| excluded && state.releasing > 0;
+        let state = self.changed.wait_while(state, waiting);
+        let state = state.unwrap_or_else(std::sync::PoisonError::into_inner);
         state.seats.clone()
     }
 
@@ -205,10 +214,15 @@ impl Space {
                 end(change);
             }
         };
+        let sleeps = self.has(ContextFault::NonblockingEndSleeps);
+        let inside = match change.blocking {
+            Blocking::Forbidden if !sleeps => self.inside(Blocking::Forbidden),
+            _ => self.inside(Blocking::Allowed),
+        };
         if self.has(LifetimeFault::EndAfterUnregister) && seat.is_gone() {
             call(&seat.callbacks);
         } else {
-            self.call(seat, self.inside(change.blocking), call);
+            self.call(seat, inside, call);
         }
     }
 
@@ -246,7 +260,10 @@ impl Space {
     }
 
     fn tell_own_secondary(&self, mut bounds: Bounds) {
-        let seats = self.receivers(&lock(&self.state));
+        let seats = self.receivers();
+        if self.has(RangeFault::SecondaryByOwner) && lock(&self.state).owned > 0 {
+            return;
+        }
         for seat in self.chosen(&seats) {
             let inside = Inside::Atomic(self.id, Kind::SecondaryTlb);
             if self.has(LifetimeFault::UnregisterDoesNotWait) && seat.is_gone() {
@@ -304,21 +321,6 @@ impl Space {
 fn call_secondary(callbacks: &crate::subject::Callbacks, bounds: Bounds) {
     if let Some(tell) = &callbacks.secondary_tlb {
         tell(bounds);
-    }
-}
-
-struct Locked<'a> {
-    space: &'a Space,
-    deferred: Mutex<Vec<Bounds>>,
-}
-
-impl LockedTable for Locked<'_> {
-    fn invalidate_secondary_tlbs(&self, bounds: Bounds) -> Result<(), Refused> {
-        if self.space.has(RangeFault::SecondaryDeferred) {
-            lock(&self.deferred).push(bounds);
-            return Ok(());
-        }
-        self.space.secondary_of_whoever(bounds)
     }
 }
 

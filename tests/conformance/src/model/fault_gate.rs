@@ -62,8 +62,9 @@ impl FaultGate for Gate {
         }
         state.active -= 1;
         if self.counts(slots) {
-            state.sequence += 1;
             state.in_progress -= 1;
+            let counts = state.in_progress == 0 || !self.has(ConsumerFault::OnlyLastEndCounts);
+            state.sequence += u64::from(counts);
             if state.in_progress == 0 && !self.has(ConsumerFault::RangeKept) {
                 state.merged = None;
             }

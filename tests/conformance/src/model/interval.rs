@@ -144,6 +144,9 @@ impl Space {
         let guard = match change.blocking {
             _ if self.has(IntervalFault::NoUserLock) => None,
             Blocking::Allowed => Some(lock(&watched.user)),
+            Blocking::Forbidden if self.has(RefusalFault::WaitsForUserLock) => {
+                Some(lock(&watched.user))
+            }
             Blocking::Forbidden => match watched.user.try_lock() {
                 Ok(guard) => Some(guard),
                 Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),

@@ -157,6 +157,14 @@ impl Interval for Handle {
         body();
     }
 
+    fn retry_under_another_lock(&self) -> Result<bool, Refused> {
+        if !self.space.has(IntervalFault::AnyLockWillDo) {
+            let what = "the lock that is held is not this interval's";
+            return Err(Refused::Violation(what.into()));
+        }
+        Ok(self.read_begin()?.check_retry())
+    }
+
     fn remove(&self) -> Result<(), Refused> {
         self.refuse_with_user_lock(ContextFault::RemoveUnderUserLock, "removing an interval")?;
         let space = &self.space;
@@ -186,7 +194,8 @@ struct Begun<'a> {
 impl Read for Begun<'_> {
     fn retry(&self, install: &mut dyn FnMut()) -> bool {
         let space = &self.handle.space;
-        let _guard = lock(&self.handle.watched.user);
+        let locked = !space.has(IntervalFault::RetryWithoutLock);
+        let _guard = locked.then(|| lock(&self.handle.watched.user));
         let _inside = Entered::new(Inside::UserLock(self.handle.address()));
         let changed = space.has(IntervalFault::RetryOnAnyChange)
             && lock(&space.state).intervals.ends > self.ends;

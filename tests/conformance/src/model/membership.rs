@@ -80,7 +80,10 @@ impl Space {
             return;
         }
         if let Some(release) = &seat.callbacks.release {
+            lock(&self.state).releasing += 1;
             self.call(seat, Inside::Callback(self.id), |_| release());
+            lock(&self.state).releasing -= 1;
+            self.changed.notify_all();
         }
     }
 

@@ -5,15 +5,19 @@
 //! it.
 
 mod age;
+mod aged;
 mod binding;
 mod commands;
 mod detector;
 mod dispatch;
 mod distort;
+mod domains;
 mod fault_gate;
+mod held;
 mod interval;
 mod interval_handle;
 mod membership;
+mod progress;
 mod seat;
 mod single;
 
@@ -22,10 +26,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 
 use crate::faulty::Fault;
+use crate::mirrors;
 use crate::mm::Mm;
 use crate::subject::{
-    Aging, Binding, Commands, Context, FaultGate, Implementation, Intervals, Lifetime, Operations,
-    Platform, Primary, Ranges, Refusals, Refused, Witness,
+    Aged, Aging, Binding, Commands, Context, Domains, FaultGate, Implementation, Intervals,
+    Lifetime, Mirror, MirrorKind, Operations, Platform, Primary, Progress, Ranges, Refusals,
+    Refused, Tell, Witness, Work,
 };
 use detector::{Inside, Kind};
 use interval::IntervalState;
@@ -106,6 +112,22 @@ impl Implementation for Model {
         Some(Arc::new(fault_gate::Gate::new(self.fault)))
     }
 
+    fn domains(&self) -> Option<Arc<dyn Domains>> {
+        Some(Arc::new(domains::Domains::new(self.fault)))
+    }
+
+    fn aged(&self) -> Option<Arc<dyn Aged>> {
+        Some(Arc::new(aged::Aged::new(self.fault)))
+    }
+
+    fn progress(&self) -> Option<Arc<dyn Progress>> {
+        Some(Arc::new(progress::Progress::new(self.fault)))
+    }
+
+    fn mirror(&self, kind: MirrorKind, saw: Tell<Work>) -> Option<Arc<dyn Mirror>> {
+        Some(mirrors::new(self.fault, kind, saw))
+    }
+
     fn binding(&self) -> Option<Arc<dyn Binding>> {
         Some(Arc::new(binding::Bench::new(self.fault)))
     }
@@ -127,6 +149,10 @@ struct State {
     windows: u32,
     /// Who waits until none is.
     joining: u32,
+    /// Releases that run; only a fault looks at them.
+    releasing: u32,
+    /// Windows that are open and have an owner; only a fault looks at them.
+    owned: u32,
     exited: bool,
     singles: HashMap<Operations, Single>,
     intervals: IntervalState,
@@ -138,6 +164,8 @@ impl State {
             seats: Vec::new(),
             windows: 0,
             joining: 0,
+            releasing: 0,
+            owned: 0,
             exited: false,
             singles: HashMap::new(),
             intervals: IntervalState::new(fault),

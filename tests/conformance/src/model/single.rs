@@ -126,7 +126,9 @@ impl Space {
         if self.has(LifetimeFault::ComesBack) {
             return;
         }
-        self.leave(seat);
+        if !self.has(LifetimeFault::ToldAfterFree) {
+            self.leave(seat);
+        }
         if self.has(LifetimeFault::PutWaits) {
             seat.wait_idle();
         }

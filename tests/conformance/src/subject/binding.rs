@@ -22,16 +22,50 @@ pub trait Binding: Send + Sync {
     ///
     /// # Errors
     /// [`Refused`] if the address space can't.
-    fn remap(&self) -> Result<Frame, Refused>;
+    fn remap(&self, told: Told) -> Result<Frame, Refused>;
 
-    /// The device reads the page: from which frame, or nothing if it is not let through.
-    fn read(&self, device: DeviceId) -> Option<Frame>;
+    /// The device reads the page: from which frame.
+    ///
+    /// # Errors
+    /// [`Denied`] if it is not let through.
+    fn access(&self, device: DeviceId) -> Result<Frame, Denied>;
+
+    /// As [`access`](Self::access), for whoever does not ask why not.
+    fn read(&self, device: DeviceId) -> Option<Frame> {
+        self.access(device).ok()
+    }
+
+    /// Calls the driver's release once more, or beside another, as the end of the address space and
+    /// unregistering may when they race.
+    fn release(&self);
 
     /// The address space ends.
     ///
     /// # Errors
     /// [`Refused`] in a context in which it must not.
     fn exit(&self) -> Result<(), Refused>;
+}
+
+/// How much secondary TLBs are told when one page changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The page.
+    Page,
+    /// 512 pages, of which it is one.
+    Block,
+    /// Everything.
+    Everything,
+}
+
+/// Why a device's access was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// There is no translation, of which a device that is bound may get as many as it likes (Arm:
+    /// quietly, without an event, if walks are switched off).
+    NoTranslation,
+    /// It is bound to nothing, or to a descriptor that is not valid (Arm: `C_BAD_CD`,
+    /// `C_BAD_STREAMID`).
+    NotBound,
 }
 
 /// One of two devices behind one IOMMU.

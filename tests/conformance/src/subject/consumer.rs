@@ -10,6 +10,24 @@ pub trait Commands: Send + Sync {
     /// The commands for one secondary-TLB notification, in the order in which they are issued.
     /// `None` for a driver that is not there.
     fn commands(&self, driver: Driver, bounds: Bounds) -> Option<Vec<Command>>;
+
+    /// What VT-d's driver does when the address space ends, in order. `None` if it is not there.
+    fn vtd_release(&self) -> Option<Vec<Teardown>> {
+        None
+    }
+}
+
+/// A step by which a PASID is taken from a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Teardown {
+    /// Its entry is made not present.
+    ClearEntry,
+    /// What is cached of that entry goes.
+    EntryCache,
+    /// All translations of the PASID go.
+    Tlb,
+    /// And those of the device.
+    DeviceTlb,
 }
 
 /// Which driver.

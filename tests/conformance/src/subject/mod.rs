@@ -3,23 +3,31 @@
 //!
 //! Whoever tests a part implements a part; the cases of the rest are reported as not offered.
 
+mod aged;
 mod binding;
 mod bounds;
 mod callbacks;
 mod change;
 mod consumer;
+mod domains;
+mod mirror;
 mod primary;
+mod progress;
 mod refused;
 mod space;
 
 use std::sync::Arc;
 
-pub use binding::{Binding, DeviceId};
+pub use aged::Aged;
+pub use binding::{Binding, Denied, DeviceId, Told};
 pub use bounds::{Bounds, Extent, PAGE};
 pub use callbacks::{Again, Answer, Ask, Call, Callbacks, IntervalCallbacks, Refuses, Start, Tell};
 pub use change::{Blocking, Change, Event, OwnerId};
-pub use consumer::{Command, Commands, Depth, Driver, Fault, FaultGate, Slots};
+pub use consumer::{Command, Commands, Depth, Driver, Fault, FaultGate, Slots, Teardown};
+pub use domains::{DomainId, Domains};
+pub use mirror::{Leaving, Mirror, MirrorKind, Page, SLOT, Subscriber, Work};
 pub use primary::{Frame, Leaf, Operation, Platform, Primary, Rights, Step, Witness};
+pub use progress::{Announced, Progress};
 pub use refused::Refused;
 pub use space::{
     Age, Aging, AllocFailed, Context, Exit, Interval, Intervals, Lifetime, LockedTable, Operations,
@@ -73,6 +81,29 @@ pub trait Implementation: Send + Sync {
 
     /// For the rules on faults of those with page tables of their own.
     fn fault_gate(&self) -> Option<Arc<dyn FaultGate>> {
+        None
+    }
+
+    /// For the rules on a device that moves from one address space to another.
+    fn domains(&self) -> Option<Arc<dyn Domains>> {
+        None
+    }
+
+    /// For the rule on what is noticed after a driver's accessed bits were cleared.
+    fn aged(&self) -> Option<Arc<dyn Aged>> {
+        None
+    }
+
+    /// For the rule on devices that never get on: a page that the device has read.
+    fn progress(&self) -> Option<Arc<dyn Progress>> {
+        None
+    }
+
+    /// For the rules on drivers of devices with page tables of their own: a driver with nothing
+    /// mapped, which tells `saw` what it does. The case registers it with one of
+    /// [`intervals`](Self::intervals).
+    fn mirror(&self, kind: MirrorKind, saw: Tell<Work>) -> Option<Arc<dyn Mirror>> {
+        let _none = (kind, saw);
         None
     }
 

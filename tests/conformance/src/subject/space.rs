@@ -193,6 +193,13 @@ pub trait Interval: Send + Sync {
     /// Runs `body` with the interval's user lock held.
     fn with_user_lock(&self, body: &mut dyn FnMut());
 
+    /// Begins a read, and then tries to ask whether it has to be repeated with another lock held than
+    /// the one that this interval's invalidation takes.
+    ///
+    /// # Errors
+    /// [`Refused`] is what is expected.
+    fn retry_under_another_lock(&self) -> Result<bool, Refused>;
+
     /// Ends the watching (Linux: `mmu_interval_notifier_remove`); called at most once.
     ///
     /// # Errors
