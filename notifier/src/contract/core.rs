@@ -162,11 +162,17 @@ impl Core {
         }
         let mut panics = Panics::default();
         panics.catch(|| self.intervals.release());
-        // Not the roster itself: whoever registers elsewhere would wait for these releases.
-        let seats: Vec<_> = self.registry.load().seats().collect();
+        // Not the roster itself: whoever registers elsewhere would wait for these releases. But each
+        // presence, so that nobody is freed before his release.
+        let members = self.registry.load().all().to_vec();
         // Calls everybody's release, or waits for that of who unregisters meanwhile.
-        panics.catch_each(seats.iter(), |seat| seat.release());
+        panics.catch_each(members.iter(), |member| member.seat.release());
         self.registry.remove(|_| true);
+        let seats: Vec<_> = members
+            .iter()
+            .map(|member| Arc::clone(&member.seat))
+            .collect();
+        drop(members);
         for seat in seats {
             seat.wait_empty();
         }

@@ -23,10 +23,6 @@ impl Roster {
         &self.members
     }
 
-    pub(super) fn seats(&self) -> impl Iterator<Item = Arc<Seat>> {
-        self.members.iter().map(|member| Arc::clone(&member.seat))
-    }
-
     pub(super) fn ranges(&self) -> &[Arc<Presence>] {
         &self.members[..self.own_page_tables]
     }
