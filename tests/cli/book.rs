@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tests::host::say;
+
 use crate::runner::by_shell;
 
 const BEGIN: &str = "```console\n$ ";
@@ -59,7 +61,7 @@ fn renewed(root: &Path, page: &str) -> (String, usize) {
 #[test]
 fn the_pages_show_what_the_command_prints() {
     let Some(root) = sources() else {
-        eprintln!("skipped: the book is not on this host");
+        say("skipped: the book is not on this host");
         return;
     };
     let write = std::env::var_os("STALEMATE_WRITE_PAGES").is_some();

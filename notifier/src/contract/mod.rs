@@ -152,7 +152,7 @@
 //! | what | how |
 //! |---|---|
 //! | both families in one subscriber; an end for who may refuse; refusing where one may sleep | no such type |
-//! | an end forgotten, doubled, without a start, or after a refusal | [`Window`] is the start, its drop the end |
+//! | an end forgotten, doubled, without a start, or after a refusal | [`Window`] is the start, its drop the end (leaking one on purpose, by `mem::forget`, leaves it open) |
 //! | a secondary-TLB invalidation or an aging call without the lock | methods of [`PageTableGuard`] (for tables that no lock protects: [`AddressSpace::invalidate_unlocked`]) |
 //! | opening or closing a window under the page-table lock | borrows: the guard borrows the window or the mutation |
 //! | the same through another mutation, or in a callback; the lock taken twice; registering inside one's own mutation; waiting in a callback | a panic that names both places |
