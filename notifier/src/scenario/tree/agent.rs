@@ -1,0 +1,40 @@
+//! Who acts: agents, what interrupts them, and what happens by itself.
+
+use super::{Expression, Name, Statement};
+
+/// `agent NAME { ... interrupt NAME when CONDITION { ... } }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its name.
+    pub name: Name,
+    /// What it does.
+    pub body: Vec<Statement>,
+    /// What interrupts it: a later one interrupts an earlier one.
+    pub interrupts: Vec<Interrupt>,
+}
+
+/// `interrupt NAME "text" when CONDITION { ... }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interrupt {
+    /// Its name.
+    pub name: Name,
+    /// What happens when it is taken, in a line; may be empty.
+    pub about: String,
+    /// When it may be taken.
+    pub condition: Expression,
+    /// What its handler does.
+    pub body: Vec<Statement>,
+}
+
+/// `event NAME "text" when CONDITION { ... }`: what happens by itself, in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its name.
+    pub name: Name,
+    /// What happens, in a line; may be empty.
+    pub about: String,
+    /// When it may happen.
+    pub condition: Expression,
+    /// What it does.
+    pub body: Vec<Statement>,
+}
