@@ -73,6 +73,9 @@ impl Builtin {
     }
 }
 
+/// The most values of an axis, and knobs of one value: a matrix has a cell for each pair of values.
+const MAX_VARIANTS: usize = 64;
+
 /// What is declared at the top of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
@@ -173,6 +176,10 @@ impl Symbols {
         if known {
             return Err(twice(&variant.name));
         }
+        let word = variant.axis.word();
+        let values = self.of_axis(variant.axis).count() + 1;
+        few(&variant.name, values, &format!("values of {word}"))?;
+        few(&variant.name, variant.knobs.len(), "knobs of one variant")?;
         let new = variant
             .knobs
             .iter()
@@ -303,6 +310,17 @@ pub(super) fn unknown(name: &Name, what: &str, known: &[&str]) -> Diagnostic {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
         None if known.is_empty() => error.hint("the file declares none"),
         None => error,
+    }
+}
+
+/// A mistake if `count` things of a kind are more than a matrix has room for.
+fn few(name: &Name, count: usize, what: &str) -> Result<(), Diagnostic> {
+    match count > MAX_VARIANTS {
+        true => Err(Diagnostic::new(
+            name.span,
+            format!("more than {MAX_VARIANTS} {what}"),
+        )),
+        false => Ok(()),
     }
 }
 
