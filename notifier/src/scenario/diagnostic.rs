@@ -3,13 +3,12 @@
 use std::fmt;
 
 use super::Span;
-
-/// The longest part of a source line that is shown, in characters.
-const SHOWN: usize = 120;
+use super::excerpt::{Excerpt, printable};
 
 /// One mistake in a scenario's text.
 ///
 /// Displayed as compilers do it: what is wrong, `file:line:column`, the line with a caret, a hint.
+/// Of the text and the file's name, nothing is shown that a terminal would obey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// What is wrong.
@@ -18,28 +17,16 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// Where; `None` for the file as a whole.
     pub span: Option<Span>,
-    shown: Option<Box<Shown>>,
-}
-
-/// The place, worked out from the text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Shown {
-    file: String,
-    line: usize,
-    column: usize,
-    text: String,
-    /// Characters before the caret in `text`, and carets.
-    caret: (usize, usize),
+    file: Option<String>,
+    excerpt: Option<Box<Excerpt>>,
 }
 
 impl Diagnostic {
     /// A mistake at `span`.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
-            hint: None,
             span: Some(span),
-            shown: None,
+            ..Self::whole(message)
         }
     }
 
@@ -49,7 +36,16 @@ impl Diagnostic {
             message: message.into(),
             hint: None,
             span: None,
-            shown: None,
+            file: None,
+            excerpt: None,
+        }
+    }
+
+    /// A mistake at `span` of what is not, or not all of it, a text.
+    pub(super) fn in_bytes(bytes: &[u8], span: Span, message: impl Into<String>) -> Self {
+        Self {
+            excerpt: Some(Box::new(Excerpt::new(bytes, span))),
+            ..Self::new(span, message)
         }
     }
 
@@ -63,65 +59,34 @@ impl Diagnostic {
     /// This mistake with the place in `text`, which the file `file` contains.
     #[must_use]
     pub fn locate(mut self, file: &str, text: &str) -> Self {
-        let Some(span) = self.span else {
-            self.message = format!("{file}: {}", self.message);
-            return self;
-        };
-        if self.shown.is_none() {
-            self.shown = Some(Box::new(Shown::new(file, text, span)));
+        self.file.get_or_insert_with(|| file.into());
+        if let (Some(span), None) = (self.span, &self.excerpt) {
+            let [start, end] = [span.start, span.end].map(|at| text.floor_char_boundary(at));
+            self.excerpt = Some(Box::new(Excerpt::new(text.as_bytes(), Span { start, end })));
         }
         self
     }
 
     /// Line and column, both from 1, if they are known.
     pub fn position(&self) -> Option<(usize, usize)> {
-        self.shown.as_ref().map(|shown| (shown.line, shown.column))
+        let excerpt = self.excerpt.as_ref()?;
+        Some((excerpt.line, excerpt.column))
     }
-}
-
-impl Shown {
-    fn new(file: &str, text: &str, span: Span) -> Self {
-        let at = floor(text, span.start.min(text.len()));
-        let begin = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = text[at..].find('\n').map_or(text.len(), |rest| at + rest);
-        let before = text[begin..at].chars().count();
-        let skipped = before.saturating_sub(SHOWN / 2);
-        let line = text[begin..line_end].chars().skip(skipped).take(SHOWN);
-        let length = text[at..floor(text, span.end.clamp(at, line_end))]
-            .chars()
-            .count();
-        Self {
-            file: file.into(),
-            line: text[..at].matches('\n').count() + 1,
-            column: before + 1,
-            text: line.map(|c| if c.is_control() { ' ' } else { c }).collect(),
-            caret: (before - skipped, length.clamp(1, SHOWN / 2)),
-        }
-    }
-}
-
-/// The last character boundary at or before `at`.
-fn floor(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.message)?;
-        if let Some(shown) = &self.shown {
-            let number = shown.line.to_string();
-            let margin = " ".repeat(number.len());
-            let (before, carets) = shown.caret;
-            let place = format!("{}:{}:{}", shown.file, shown.line, shown.column);
-            write!(f, "\n{margin}--> {place}\n{margin} |\n")?;
-            writeln!(f, "{number} | {}", shown.text.trim_end())?;
-            write!(f, "{margin} | {}{}", " ".repeat(before), "^".repeat(carets))?;
+        let file = self.file.as_deref().map(printable);
+        match (&self.excerpt, file) {
+            (None, Some(file)) => write!(f, "{file}: {}", printable(&self.message))?,
+            (None, None) => write!(f, "{}", printable(&self.message))?,
+            (Some(excerpt), file) => {
+                writeln!(f, "{}", printable(&self.message))?;
+                excerpt.write(f, &file.unwrap_or_default())?;
+            }
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", printable(hint))?;
         }
         Ok(())
     }
@@ -155,18 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn a_very_long_line_is_cut_around_the_mistake() {
-        let text = "x".repeat(100_000);
-        let span = Span {
-            start: 50_000,
-            end: 90_000,
-        };
+    fn a_name_that_a_terminal_would_obey_is_escaped() {
+        let file = "a\u{1b}[2J\n.litmus";
+        let shown = Diagnostic::whole("no").locate(file, "").to_string();
+        assert_eq!(shown, "a\\u{1b}[2J\\u{a}.litmus: no");
+        let span = Span::default();
+        let shown = Diagnostic::new(span, "no").locate(file, "x").to_string();
         assert!(
-            Diagnostic::new(span, "no")
-                .locate("f", &text)
-                .to_string()
-                .len()
-                < 400
+            shown.contains("--> a\\u{1b}[2J\\u{a}.litmus:1:1\n"),
+            "{shown}"
         );
     }
 }

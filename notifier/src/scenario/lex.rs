@@ -1,6 +1,6 @@
 //! From text to words.
 
-use super::{Diagnostic, Span};
+use super::{Diagnostic, Span, herd};
 
 /// A word of the language.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Lexer<'_> {
         match first {
             '"' => self.quoted(rest),
             '0'..='9' => self.number(rest),
-            'A'..='Z' | 'a'..='z' | '_' => Ok(self.word(rest)),
+            'A'..='Z' | 'a'..='z' | '_' => self.word(rest),
             _ => self.sign(rest, first),
         }
     }
@@ -119,15 +119,20 @@ impl Lexer<'_> {
         number.map(Token::Number).ok_or_else(bad)
     }
 
-    fn word(&mut self, rest: &str) -> Token {
+    fn word(&mut self, rest: &str) -> Result<Token, Diagnostic> {
         let bytes = rest.as_bytes();
         let part = |at: usize| bytes.get(at).is_some_and(|byte| is_part(char::from(*byte)));
         let mut length = 0;
         while part(length) || (bytes.get(length) == Some(&b'-') && part(length + 1)) {
             length += 1;
         }
-        self.at += length;
-        Token::Word(rest[..length].into())
+        let (start, end) = (self.at, self.at + length);
+        if length > MAX_WORD {
+            let message = format!("a name of more than {MAX_WORD} characters");
+            return Err(Diagnostic::new(Span { start, end }, message));
+        }
+        self.at = end;
+        Ok(Token::Word(rest[..length].into()))
     }
 
     fn sign(&mut self, rest: &str, first: char) -> Result<Token, Diagnostic> {
@@ -136,10 +141,12 @@ impl Lexer<'_> {
             end: self.at + first.len_utf8(),
         };
         let unknown = || {
-            Diagnostic::new(
-                span,
-                format!("`{}` has no meaning here", first.escape_default()),
-            )
+            let message = format!("`{}` has no meaning here", first.escape_default());
+            let error = Diagnostic::new(span, message);
+            match herd::sign(rest) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
         };
         let sign = SIGNS
             .into_iter()
@@ -152,6 +159,9 @@ impl Lexer<'_> {
 
 /// Nothing that a scenario counts needs more, and sums of such numbers can't overflow.
 pub(super) const MAX_NUMBER: u32 = 65_535;
+
+/// The longest name: what is wrong with one is told in a line.
+pub(super) const MAX_WORD: usize = 100;
 
 fn is_part(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
@@ -196,6 +206,7 @@ mod tests {
             ("x 70000", 2),
             ("1x", 0),
             ("a \u{e9}", 2),
+            (&format!("a {}", "b".repeat(MAX_WORD + 1)), 2),
         ] {
             assert_eq!(lex(text).unwrap_err().span.unwrap().start, at, "{text}");
         }

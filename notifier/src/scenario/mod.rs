@@ -7,7 +7,9 @@
 mod blocks;
 mod check;
 mod diagnostic;
+mod excerpt;
 mod format;
+mod herd;
 mod lex;
 mod nearest;
 mod parse;
@@ -26,7 +28,10 @@ pub use symbols::{Builtin, Symbols};
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// The text of a file.
+/// What some editors put before a text to say that it is UTF-8.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// The text of a file, without a byte-order mark.
 ///
 /// # Errors
 /// If it is larger than [`MAX_BYTES`] or is not UTF-8.
@@ -35,15 +40,20 @@ pub fn text(bytes: &[u8]) -> Result<&str, Diagnostic> {
         let message = format!("more than {MAX_BYTES} bytes: no scenario is that long");
         return Err(Diagnostic::whole(message));
     }
-    std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()]
-            .split(|byte| *byte == b'\n')
-            .count();
-        Diagnostic::whole(format!(
-            "line {line}: not UTF-8 (byte {})",
-            error.valid_up_to()
-        ))
-    })
+    let text = std::str::from_utf8(bytes).map_err(|error| no_text(bytes, error))?;
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
+}
+
+fn no_text(bytes: &[u8], error: std::str::Utf8Error) -> Diagnostic {
+    let start = error.valid_up_to();
+    let end = error
+        .error_len()
+        .map_or(bytes.len(), |length| start + length);
+    let error = Diagnostic::in_bytes(bytes, Span { start, end }, "not UTF-8");
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => error.hint("this is UTF-16; save it as UTF-8"),
+        _ => error,
+    }
 }
 
 #[cfg(test)]

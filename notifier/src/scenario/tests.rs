@@ -1,8 +1,12 @@
 //! Texts and trees: what is written back is what was read.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
-use super::tree::{Action, Expression, FieldValue, Name, Node, Operator, Place, Statement};
+use super::tree::{
+    Action, Agent, Expression, FieldValue, Item, Layout, Name, Node, Operator, Place, Statement,
+};
 use super::{Span, check, format, format_expression, parse};
 use crate::explore::{NAMES, embedded};
 
@@ -84,6 +88,128 @@ fn expressions() -> impl Strategy<Value = Expression> {
     })
 }
 
+/// Two trees that say the same, and two texts of one form.
+#[test]
+fn agents_side_by_side_are_the_agents_of_blocks() {
+    let table = "\
+scenario x;
+// before
+agents { // behind the brace
+    CPU0 | CPU1 | CPU2;
+    reg seen: flag | \"a label\" n = 1 | ;
+    // between
+    seen = n | | when os is a | b { tlbi t; } else { fill t from pte; lock l; };
+    | choose { n = 1; } or { } | return; // behind a row
+    ||;
+}
+agents { alone; if n == 1 { count c; }; }
+event e when n == 1 { n = 0; }
+";
+    let blocks = "\
+scenario x;
+// before
+agent CPU0 { // behind the brace
+reg seen: flag; /**/ seen = n; // behind a row
+}
+agent CPU1 { \"a label\" n = 1; choose { n = 1; } or { } }
+agent CPU2 { when os is a | b { tlbi t; } else { fill t from pte; lock l; } return; }
+agent alone { if n == 1 { count c; } }
+event e when n == 1 { n = 0; }
+"
+    .replace("/**/", "\n// between\n");
+    let formatted = "\
+scenario x;
+// before
+agents {
+    CPU0           | CPU1                         | CPU2                                                         ; // behind the brace
+    reg seen: flag | \"a label\" n = 1              |                                                              ;
+    // between
+    seen = n       |                              | when os is a | b { tlbi t; } else { fill t from pte; lock l; } ;
+                   | choose { n = 1; } or { }     | return                                                       ; // behind a row
+}
+agents {
+    alone                  ;
+    if n == 1 { count c; } ;
+}
+event e when n == 1 {
+    n = 0;
+}
+";
+    let tree = parse(table).unwrap_or_else(|error| panic!("{}", error.locate("x", table)));
+    assert_eq!(tree, parse(&blocks).unwrap());
+    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(squeezed(&format(&tree)), squeezed(formatted));
+    assert_eq!(format(&parse(formatted).unwrap()), format(&tree));
+}
+
+/// A row knows its line and column, and what is wrong with it is said of the row.
+#[test]
+fn mistakes_in_rows_are_shown_where_they_are() {
+    let table = [
+        ("x = 1 ;", (4, 1), "a row of 1 of 2 cells"),
+        ("x = 1 | y = 1 | ;", (4, 15), "more cells than the 2"),
+        (
+            "x = 1 | interrupt i when x == 1 { } ;",
+            (4, 9),
+            "has no place in a row",
+        ),
+        (
+            "x = 1 | atomic { y = 1; ;",
+            (4, 25),
+            "expected a statement, found `;`",
+        ),
+        ("x = 1 | } ;", (4, 9), "expected `;`"),
+        ("x = 1 // no\n | y = 1 ;", (4, 7), "found a comment"),
+        ("x = | y = 1 ;", (4, 5), "expected a value, found `|`"),
+        ("x = 1 | y = 1", (5, 1), "expected `;`, found `}`"),
+    ];
+    for (row, position, message) in table {
+        let text = format!("scenario x;\nagents {{\nCPU0 | CPU1 ;\n{row}\n}}\n");
+        let error = parse(&text).unwrap_err().locate("x", &text);
+        assert_eq!(error.position(), Some(position), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+/// What can't stand on one line, or lost its row in an edit, is written as blocks.
+#[test]
+fn what_fits_in_no_row_is_written_as_blocks() {
+    let text = "scenario x;\nagents {\na | b ;\natomic { // why\nn = 1; } | n = 1 ;\n}\n";
+    let tree = parse(text).unwrap();
+    assert!(format(&tree).contains("agent a {"), "{}", format(&tree));
+    assert_eq!(parse(&format(&tree)).unwrap(), tree);
+
+    let mut tree = parse("scenario x;\nagents {\na | b ;\nn = 1 | n = 1 ;\n}\n").unwrap();
+    assert!(format(&tree).contains("agents {"), "{}", format(&tree));
+    let Item::Agent(agent) = &mut tree.items[1] else {
+        panic!("an agent")
+    };
+    agent.body.clear();
+    assert!(format(&tree).contains("agent b {"), "{}", format(&tree));
+    assert_eq!(parse(&format(&tree)).unwrap(), tree);
+}
+
+/// Up to three agents, with statements in some of up to five rows.
+fn tables() -> impl Strategy<Value = Vec<Item>> {
+    let cells = proptest::collection::vec((0..5_usize, statements()), 0..4);
+    proptest::collection::vec(cells, 1..4)
+        .prop_map(|columns| columns.into_iter().enumerate().map(column).collect())
+}
+
+fn column((number, cells): (usize, Vec<(usize, Vec<Statement>)>)) -> Item {
+    let cells: BTreeMap<usize, Statement> = cells
+        .into_iter()
+        .filter_map(|(row, body)| Some((row, body.into_iter().next()?)))
+        .collect();
+    let (rows, body) = cells.into_iter().unzip();
+    Item::Agent(Agent {
+        name: name(&format!("CPU{number}")),
+        body,
+        interrupts: Vec::new(),
+        layout: Layout::Column { number, rows },
+    })
+}
+
 fn statements() -> impl Strategy<Value = Vec<Statement>> {
     let simple = prop_oneof![
         (places(), expressions()).prop_map(|(place, value)| Action::Assign(place, value)),
@@ -103,7 +229,7 @@ fn statements() -> impl Strategy<Value = Vec<Statement>> {
         Just(Action::Return),
     ];
     let labelled = |action| {
-        let label = prop_oneof![Just(String::new()), Just("what it does".to_owned())];
+        let label = prop_oneof![Just(String::new()), Just("what  it does".to_owned())];
         (label, action).prop_map(|(label, action)| Statement {
             label,
             action,
@@ -129,14 +255,28 @@ proptest! {
     fn any_expression_is_written_back_as_it_was_read(value in expressions()) {
         let text = format!("scenario x; always t: {};", format_expression(&value));
         let tree = parse(&text).map_err(|error| TestCaseError::fail(format!("{}", error.locate("x", &text))))?;
-        let super::tree::Item::Property(property) = &tree.items[0] else { panic!("a condition") };
+        let Item::Property(property) = &tree.items[0] else { panic!("a condition") };
         prop_assert_eq!(property.condition.as_ref(), Some(&value), "{}", text);
+    }
+
+    #[test]
+    fn any_agents_side_by_side_are_written_back_as_they_were_read(
+        tables in proptest::collection::vec(tables(), 0..3)
+    ) {
+        let mut tree = parse("scenario x;").unwrap();
+        let count = tables.len();
+        tree.items = tables.into_iter().flatten().collect();
+        let text = format(&tree);
+        let again = parse(&text).map_err(|error| TestCaseError::fail(format!("{}", error.locate("x", &text))))?;
+        prop_assert_eq!(&tree, &again, "{}", text);
+        prop_assert_eq!(text.matches("agents {").count(), count, "{}", text);
+        prop_assert_eq!(format(&again), text);
     }
 
     #[test]
     fn any_statements_are_written_back_as_they_were_read(body in statements()) {
         let mut tree = parse("scenario x; agent a { }").unwrap();
-        let super::tree::Item::Agent(agent) = &mut tree.items[0] else { panic!("an agent") };
+        let Item::Agent(agent) = &mut tree.items[0] else { panic!("an agent") };
         agent.body = body;
         let text = format(&tree);
         let again = parse(&text).map_err(|error| TestCaseError::fail(format!("{}", error.locate("x", &text))))?;
@@ -147,7 +287,7 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(words in proptest::collection::vec(
         proptest::sample::select(vec!["scenario", "x", ";", "{", "}", "agent", "entry", "P", "=", "(", ")",
-            "shared", ":", "flag", "1", "if", "loop", "break", "\"", "//", "\n", "always", "choose", "or", "\u{e9}"]),
+            "shared", ":", "flag", "1", "if", "loop", "break", "\"", "//", "\n", "always", "choose", "or", "\u{e9}", "agents", "|", "~exists", "C"]),
         0..40,
     )) {
         let _ = parse(&words.join(" ")).and_then(check);

@@ -1,5 +1,6 @@
 //! From the tree to the text in its one proper form.
 
+mod columns;
 mod declarations;
 mod expressions;
 mod statements;
@@ -14,28 +15,57 @@ pub fn format(scenario: &Scenario) -> String {
     let mut writer = Writer::default();
     let about = text_after(&scenario.about);
     writer.line(&format!("scenario {}{about};", scenario.name.text));
-    for item in &scenario.items {
-        writer.item(item);
+    let mut items = scenario.items.as_slice();
+    while let [item, rest @ ..] = items {
+        items = match columns::leading(items) {
+            Some((table, rest)) => {
+                writer.table(&table);
+                rest
+            }
+            None => {
+                writer.item(item);
+                rest
+            }
+        };
     }
     writer.out
 }
 
 /// One statement, on one line as far as it goes.
 pub fn statement(statement: &Statement) -> String {
-    let mut writer = Writer::default();
+    let mut writer = Writer::on_one_line();
     writer.action(&statement.action);
-    let words: Vec<_> = writer.out.split_whitespace().collect();
-    words.join(" ")
+    writer.out.trim_end().into()
 }
 
 #[derive(Default)]
 struct Writer {
     out: String,
     depth: usize,
+    flow: Flow,
+}
+
+/// What stands between the parts of what is written.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Flow {
+    #[default]
+    Lines,
+    Blanks,
 }
 
 impl Writer {
+    fn on_one_line() -> Self {
+        Self {
+            flow: Flow::Blanks,
+            ..Self::default()
+        }
+    }
+
     fn line(&mut self, text: &str) {
+        if self.flow == Flow::Blanks {
+            self.out.push_str(text);
+            return self.out.push(' ');
+        }
         let margin = if text.is_empty() { 0 } else { self.depth * 4 };
         self.out.push_str(&" ".repeat(margin));
         self.out.push_str(text);

@@ -1,6 +1,7 @@
 //! Expressions: precedence climbing.
 
 use super::{Parsed, Parser, Token};
+use crate::scenario::Diagnostic;
 use crate::scenario::tree::{Expression, FieldValue, Node, Operator, Place};
 
 /// How many operators of one strength may stand in a row: each is one level of the tree.
@@ -20,7 +21,9 @@ impl Parser {
             let right = self.nested(|parser| parser.binary(operator.strength() + 1))?;
             length += 1;
             if length > CHAIN {
-                return Err(self.expected("the end of this expression"));
+                let message = format!("more than {CHAIN} operators of one strength in a row");
+                let error = Diagnostic::new(self.since(start), message);
+                return Err(error.hint("a `function` can stand for a part of it"));
             }
             let node = Node::Binary(operator, Box::new(left), Box::new(right));
             left = Expression {
@@ -31,7 +34,9 @@ impl Parser {
         Ok(left)
     }
 
-    fn operator(&self) -> Option<Operator> {
+    fn operator(&mut self) -> Option<Operator> {
+        self.tried("and");
+        self.tried("or");
         let found = match self.peek() {
             Token::Sign(sign) => *sign,
             Token::Word(word) => word.as_str(),
@@ -86,7 +91,9 @@ impl Parser {
             };
             changes += 1;
             if changes > super::DEPTH {
-                return Err(self.expected("the end of this expression"));
+                let message = format!("more than {} changes in a row", super::DEPTH);
+                let error = Diagnostic::new(self.since(start), message);
+                return Err(error.hint("one `with { ... }` can set several fields"));
             }
             value = Expression {
                 node,

@@ -1,12 +1,13 @@
 //! Declarations, agents and conditions.
 
 use super::{Parsed, Parser, Token};
+use crate::scenario::herd;
 use crate::scenario::tree::{
-    Agent, Axis, Comment, Count, Demand, Event, Function, Interrupt, Item, Kind, Procedure,
+    Agent, Axis, Comment, Count, Demand, Event, Function, Interrupt, Item, Kind, Layout, Procedure,
     Property, Scenario, Scope, Table, Typed, Variable, Variant,
 };
 
-const ITEMS: [&str; 17] = [
+const ITEMS: [&str; 19] = [
     "os",
     "hardware",
     "frames",
@@ -16,12 +17,14 @@ const ITEMS: [&str; 17] = [
     "function",
     "procedure",
     "agent",
+    "agents",
     "event",
     "initially",
     "counter",
     "forbidden",
     "allowed",
     "required",
+    "always",
     "progress",
     "table",
 ];
@@ -37,7 +40,10 @@ impl Parser {
         let about = self.about();
         self.sign(";")?;
         while *self.peek() != Token::End {
-            items.push(self.item()?);
+            match self.take_word("agents") {
+                true => items.extend(self.agents()?),
+                false => items.push(self.item()?),
+            }
         }
         Ok(Scenario { name, about, items })
     }
@@ -59,8 +65,11 @@ impl Parser {
             return Err(self.expected("a declaration"));
         };
         let word = word.clone();
-        if !ITEMS.contains(&word.as_str()) && word != "always" {
-            return Err(self.expected_one_of("a declaration", &ITEMS));
+        if !ITEMS.contains(&word.as_str()) {
+            return Err(match herd::condition(&word) {
+                Some(hint) => self.expected("a declaration").hint(hint),
+                None => self.expected_one_of("a declaration", &ITEMS),
+            });
         }
         self.advance();
         match word.as_str() {
@@ -230,6 +239,7 @@ impl Parser {
             name,
             body,
             interrupts,
+            layout: Layout::Block,
         }))
     }
 

@@ -1,12 +1,13 @@
 //! From words to the tree: recursive descent, one function a rule of the grammar.
 
+mod columns;
 mod expressions;
 mod items;
 mod statements;
 
 use super::lex::{Spanned, Token, lex};
 use super::tree::{Name, Scenario};
-use super::{Diagnostic, Span, nearest};
+use super::{Diagnostic, Span, herd, nearest};
 
 /// How deep blocks and parentheses may be nested.
 const DEPTH: usize = 64;
@@ -60,10 +61,14 @@ const KEYWORDS: [&str; 40] = [
 /// # Errors
 /// The first place at which the text is not in the language; not yet [located](Diagnostic::locate).
 pub fn parse(text: &str) -> Result<Scenario, Diagnostic> {
+    if let Some(error) = herd::mistaken(text) {
+        return Err(error);
+    }
     let mut parser = Parser {
         words: lex(text)?,
         at: 0,
         depth: 0,
+        tried: (0, Vec::new()),
     };
     parser.scenario()
 }
@@ -72,6 +77,8 @@ struct Parser {
     words: Vec<Spanned>,
     at: usize,
     depth: usize,
+    /// Keywords that could have stood at a word, and which word that is.
+    tried: (usize, Vec<&'static str>),
 }
 
 type Parsed<T> = Result<T, Diagnostic>;
@@ -102,6 +109,17 @@ impl Parser {
         matches!(self.peek(), Token::Word(found) if found == word)
     }
 
+    /// Notes that `word` could stand here.
+    fn tried(&mut self, word: &'static str) {
+        if self.tried.0 != self.at {
+            self.tried.0 = self.at;
+            self.tried.1.clear();
+        }
+        if !self.tried.1.contains(&word) {
+            self.tried.1.push(word);
+        }
+    }
+
     fn take_sign(&mut self, sign: &str) -> bool {
         let found = self.is_sign(sign);
         if found {
@@ -110,7 +128,8 @@ impl Parser {
         found
     }
 
-    fn take_word(&mut self, word: &str) -> bool {
+    fn take_word(&mut self, word: &'static str) -> bool {
+        self.tried(word);
         let found = self.is_word(word);
         if found {
             self.advance();
@@ -126,7 +145,7 @@ impl Parser {
         }
     }
 
-    fn keyword(&mut self, word: &str) -> Parsed<()> {
+    fn keyword(&mut self, word: &'static str) -> Parsed<()> {
         if self.take_word(word) {
             return Ok(());
         }
@@ -143,10 +162,40 @@ impl Parser {
             Token::End => "the end of the file".into(),
         };
         let error = Diagnostic::new(self.span(), format!("expected {what}, found {found}"));
-        match self.peek() {
-            Token::Comment(..) => error.hint("a comment stands between statements"),
-            _ => error,
+        match self.hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
         }
+    }
+
+    /// What was probably meant by the word that was not expected.
+    fn hint(&self) -> Option<String> {
+        match self.peek() {
+            Token::Comment(..) => Some("a comment stands between statements or rows".into()),
+            Token::Sign(":") => self.register_of_herd(),
+            _ if self.tried.0 != self.at => None,
+            Token::Sign("=") if self.tried.1.contains(&"and") => Some("`==` compares".into()),
+            Token::Word(word) => {
+                let meant = slip(word, &self.tried.1)?;
+                Some(format!("did you mean `{meant}`?"))
+            }
+            _ => None,
+        }
+    }
+
+    /// herd7's `0:EAX` and `P0:x`.
+    fn register_of_herd(&self) -> Option<String> {
+        let before = &self.words[self.at.checked_sub(1)?].token;
+        let of_agent = match before {
+            Token::Number(_) => true,
+            Token::Word(word) => word
+                .strip_prefix('P')
+                .is_some_and(|id| id.parse::<u8>().is_ok()),
+            _ => false,
+        };
+        let hint =
+            "a condition sees no registers: let the agent copy it into a `ghost`, and ask that";
+        of_agent.then(|| hint.into())
     }
 
     /// As [`expected`](Self::expected), with the word of `known` that was probably meant.
@@ -155,7 +204,7 @@ impl Parser {
         let Token::Word(word) = self.peek() else {
             return error;
         };
-        match nearest(word, known.iter().copied()) {
+        match slip(word, known).or(nearest(word, known.iter().copied())) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
             None => error.hint(format!("one of {}", known.join(", "))),
         }
@@ -225,4 +274,20 @@ impl Parser {
         }
         Ok(all)
     }
+}
+
+/// The word of `known` of which `word` is a slip: nearly the same, and with the same beginning or the
+/// same letters, for between words of two or three letters nearness alone says nothing.
+fn slip<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase();
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let same = known.iter().find(|meant| sorted(meant) == sorted(&word));
+    let alike = known
+        .iter()
+        .filter(|meant| meant.len() > 2 && meant.chars().next() == word.chars().next());
+    same.copied().or_else(|| nearest(&word, alike.copied()))
 }

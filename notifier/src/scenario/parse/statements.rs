@@ -7,6 +7,36 @@ use crate::scenario::tree::{Action, Axis, LockAction, Name, Selection, Statement
 /// The most times that a `repeat` may be unrolled.
 const REPEAT: u32 = 64;
 
+/// What a statement begins with, or what may stand behind one.
+const STATEMENTS: [&str; 26] = [
+    "atomic",
+    "instruction",
+    "if",
+    "when",
+    "choose",
+    "loop",
+    "repeat",
+    "reg",
+    "cmpxchg",
+    "fill",
+    "tlbi",
+    "free",
+    "lock",
+    "unlock",
+    "read-lock",
+    "read-unlock",
+    "write-lock",
+    "write-unlock",
+    "await",
+    "forbid",
+    "count",
+    "break",
+    "return",
+    "else",
+    "or",
+    "interrupt",
+];
+
 impl Parser {
     pub(super) fn block(&mut self) -> Parsed<Vec<Statement>> {
         self.nested(|parser| {
@@ -20,14 +50,29 @@ impl Parser {
     }
 
     pub(super) fn statement(&mut self) -> Parsed<Statement> {
-        let start = self.span();
-        if let Some(comment) = self.comment() {
-            return Ok(Statement {
-                label: String::new(),
-                action: Action::Comment(comment),
-                span: start,
-            });
+        if let Some(comment) = self.comment_statement() {
+            return Ok(comment);
         }
+        let mut statement = self.labelled()?;
+        if statement.action.blocks().is_empty() {
+            self.sign(";")?;
+            statement.span.end = self.since(statement.span).end;
+        }
+        Ok(statement)
+    }
+
+    pub(super) fn comment_statement(&mut self) -> Option<Statement> {
+        let span = self.span();
+        let comment = self.comment()?;
+        Some(Statement {
+            label: String::new(),
+            action: Action::Comment(comment),
+            span,
+        })
+    }
+
+    /// A statement without the semicolon that ends it if it has no block.
+    pub(super) fn labelled(&mut self) -> Parsed<Statement> {
         let label = self.about();
         let start = self.span();
         let action = self.action()?;
@@ -45,16 +90,12 @@ impl Parser {
         let word = word.clone();
         if let Some(lock) = LockAction::ALL.into_iter().find(|lock| lock.word() == word) {
             self.advance();
-            let place = self.place()?;
-            self.sign(";")?;
-            return Ok(Action::Lock(lock, place));
+            return Ok(Action::Lock(lock, self.place()?));
         }
-        if let Some(block) = self.block_action(&word)? {
-            return Ok(block);
+        match self.block_action(&word)? {
+            Some(block) => Ok(block),
+            None => self.simple_action(&word),
         }
-        let action = self.simple_action(&word)?;
-        self.sign(";")?;
-        Ok(action)
     }
 
     /// The statements that end with a block rather than a semicolon.
@@ -181,43 +222,26 @@ impl Parser {
             let name = self.name()?;
             return Ok(Action::Call(name, self.arguments()?));
         }
+        let misspelt = self.misspelt(next);
         let place = self.place()?;
-        if !self.is_sign("=") {
-            let statements = [
-                "atomic",
-                "instruction",
-                "if",
-                "when",
-                "choose",
-                "loop",
-                "repeat",
-                "reg",
-                "cmpxchg",
-                "fill",
-                "tlbi",
-                "free",
-                "lock",
-                "unlock",
-                "read-lock",
-                "read-unlock",
-                "write-lock",
-                "write-unlock",
-                "await",
-                "forbid",
-                "count",
-                "break",
-                "return",
-            ];
-            let error = self.expected("`=`");
-            return Err(
-                match crate::scenario::nearest(&place.name.text, statements) {
-                    Some(meant) => error.hint(format!("did you mean the statement `{meant}`?")),
-                    None => error,
-                },
-            );
+        if let Some(error) = misspelt.filter(|_| !self.is_sign("=")) {
+            return Err(error);
         }
         self.sign("=")?;
         Ok(Action::Assign(place, self.expression()?))
+    }
+
+    /// The mistake, should no assignment begin here.
+    fn misspelt(&self, next: Option<&Token>) -> Option<Diagnostic> {
+        let Token::Word(word) = self.peek() else {
+            return None;
+        };
+        if matches!(next, Some(Token::Sign("=" | "." | "["))) {
+            return None;
+        }
+        let meant = super::slip(word, &STATEMENTS)?;
+        let error = Diagnostic::new(self.span(), format!("no statement begins with `{word}`"));
+        Some(error.hint(format!("did you mean `{meant}`?")))
     }
 
     fn selection(&mut self) -> Parsed<Selection> {

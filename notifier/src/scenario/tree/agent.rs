@@ -11,7 +11,34 @@ pub struct Agent {
     pub body: Vec<Statement>,
     /// What interrupts it: a later one interrupts an earlier one.
     pub interrupts: Vec<Interrupt>,
+    /// How it is written.
+    pub layout: Layout,
 }
+
+/// How an agent is written.
+///
+/// All layouts compare equal: two trees are the same if they say the same, in whatever form.
+#[derive(Clone, Debug, Default)]
+pub enum Layout {
+    /// `agent NAME { ... }`
+    #[default]
+    Block,
+    /// A column of `agents { ... }`.
+    Column {
+        /// Which one, from 0.
+        number: usize,
+        /// The row of each statement, ascending. A row is a step of the reader's eye, not of time.
+        rows: Vec<usize>,
+    },
+}
+
+impl PartialEq for Layout {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Layout {}
 
 /// `interrupt NAME "text" when CONDITION { ... }`
 #[derive(Clone, Debug, PartialEq, Eq)]

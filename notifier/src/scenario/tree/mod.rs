@@ -1,7 +1,8 @@
 //! The grammar tree. It says what the text says and no more; nothing in it is resolved.
 //!
 //! Whoever changes a scenario (mutation, repair) changes the tree and hands it to
-//! [`check`](super::check); every node is `Clone` and compares without its place in the text.
+//! [`check`](super::check); every node is `Clone` and compares without its place in the text
+//! and without its [`Layout`].
 
 mod agent;
 mod condition;
@@ -11,7 +12,7 @@ mod statement;
 
 use super::Span;
 
-pub use agent::{Agent, Event, Interrupt};
+pub use agent::{Agent, Event, Interrupt, Layout};
 pub use condition::{Demand, Property, Scope, Table};
 pub use declaration::{Axis, Count, Function, Kind, Procedure, Typed, Variable, Variant};
 pub use expression::{Expression, FieldValue, Node, Operator, Place};
