@@ -37,6 +37,28 @@ fn a_limit_leaves_mutants_undecided() {
     );
 }
 
+/// Whatever is not known of a cell is no failure of the cell, and no success either.
+#[test]
+fn a_limit_leaves_repairs_and_elisions_undecided() {
+    for (limit, words) in [
+        ("5", "undecided itself (the limit of 5 states was reached)"),
+        ("1", "undecided itself (the limit of 1 state was reached)"),
+    ] {
+        for mode in ["--mutate", "--repair", "--elide"] {
+            let ended = explore(&["upgrade", mode, "--max-states", limit]);
+            assert!(ended.verify_code(1).stdout.contains(words), "{ended:#?}");
+        }
+    }
+    // The cell itself is decided with so many, and what comes of leaving a step out is not.
+    let cell = ["--os", "pending-check-in-fault", "--hardware", "leaves-w"];
+    let original = explore(&[&["uffd-wp", "--json"], &cell[..]].concat());
+    let states = document(&original)["cells"][0]["states"].to_string();
+    let limit = (states.parse::<u64>().unwrap() + 1).to_string();
+    let ended = explore(&[&["uffd-wp", "--elide", "--max-states", &limit], &cell[..]].concat());
+    let stdout = &ended.verify_code(1).stdout;
+    assert!(stdout.contains("undecided (the limit of"), "{ended:#?}");
+}
+
 #[test]
 fn the_same_question_has_the_same_answer() {
     for mode in ["--mutate", "--elide"] {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::runner::{Ended, file, stalemate};
+use crate::runner::{Ended, by_shell, file, stalemate};
 
 const HOLDS: &str = "scenario good; shared n: flag; agent a { n = 1; } required q finally: n == 1;";
 
@@ -33,11 +33,41 @@ fn a_matrix_in_json_has_a_row_for_each_cell_and_condition() {
     let first = json!({
         "os": "none", "hardware": "smmu", "property": "progress", "verdict": "livelock",
         "states": cells[0]["states"], "trace_length": 10,
+        "bounds": {
+            "agents": ["CPU", "device"], "entries": ["pte", "cpu-tlb", "iotlb", "atc"],
+            "frames": [], "memory_model": "sequentially consistent",
+            "max_states": 100_000_000, "memory": 4_294_967_296_u64,
+        },
+        "fault_bound": { "counter": "spurious-faults", "at_most": null }, "reason": null,
     });
     assert_eq!(cells[0], first);
     assert!(cells[0]["states"].as_u64() > Some(0));
     assert_eq!(cells[1]["verdict"], "holds");
     assert_eq!(cells[1]["trace_length"], Value::Null);
+}
+
+#[test]
+fn a_matrix_in_json_has_the_traces_that_were_asked_for() {
+    let ended = explore(&["upgrade", "--os", "none", "--matrix", "--json", "--trace"]);
+    let document = document(ended.verify_code(1));
+    let cells = document["cells"].as_array().unwrap();
+    assert_eq!(cells[0]["trace"]["steps"].as_array().unwrap().len(), 10);
+    assert_eq!(cells[0]["trace"]["repeats_from"], 5);
+    assert_eq!(cells[1].get("trace"), Some(&Value::Null), "{}", cells[1]);
+    assert_eq!(cells[1]["fault_bound"]["at_most"], 1);
+}
+
+#[test]
+fn what_is_undecided_in_json_has_a_reason() {
+    for (limit, reason) in [
+        (["--max-states", "5"], "max-states"),
+        (["--memory", "1"], "memory"),
+    ] {
+        let ended = explore(&[&["upgrade", "--matrix", "--json"], &limit[..]].concat());
+        let document = document(ended.verify_code(1));
+        assert_eq!(document["cells"][0]["verdict"], "undecided");
+        assert_eq!(document["cells"][0]["reason"], reason);
+    }
 }
 
 #[test]
@@ -149,4 +179,114 @@ fn files_that_are_no_scenario_are_refused() {
         verify_refused(&explore(&[path.path().to_str().unwrap()]), &[words]);
     }
     verify_refused(&explore(&["/dev/zero"]), &["more than"]);
+}
+
+#[test]
+fn what_could_take_for_ever_to_begin_is_refused() {
+    explore(&["upgrade", "--threads", "1000000"]).verify_bad_usage(&["--threads", "256"]);
+    explore(&["upgrade", "--threads", "0"]).verify_bad_usage(&["--threads"]);
+    let axis = |axis| (0..3000).map(move |at| format!("{axis} {axis}-{at};"));
+    let variants: String = axis("os").chain(axis("hardware")).collect();
+    let path = file(
+        HOLDS
+            .replace("shared", &format!("{variants} shared"))
+            .as_bytes(),
+    );
+    let path = path.path().to_str().unwrap();
+    let words = ["9000000 cells", "4096", "--os"];
+    verify_refused(&explore(&[path, "--matrix"]), &words);
+    let cell = ["--os", "os-7", "--hardware", "hardware-2999"];
+    explore(&[&[path], &cell[..]].concat()).verify_code(0);
+}
+
+#[test]
+fn options_of_a_machine_are_refused() {
+    for option in ["--vcpus=1", "--mem=16M", "--kvm=/dev/kvm", "--limit=1"] {
+        let name = option.split('=').next().unwrap();
+        explore(&["upgrade", option]).verify_bad_usage(&[name]);
+        stalemate(["conformance", option]).verify_bad_usage(&[name]);
+        let before = stalemate([option, "explore", "upgrade"]);
+        before.verify_bad_usage(&[name, "`explore` runs none"]);
+    }
+    for command in ["explore", "conformance"] {
+        let help = stalemate([command, "--help"]);
+        let shown = &help.verify_code(0).stdout;
+        assert!(
+            !shown.contains("--vcpus") && !shown.contains("--mem "),
+            "{shown}"
+        );
+    }
+}
+
+/// What a file says reaches a terminal as text, whatever characters it is made of.
+#[test]
+fn control_characters_of_a_file_are_escaped() {
+    let hostile = HOLDS
+        .replace("n = 1", "\"\u{1b}[2Jlabel\r\u{9b}\u{202e}\" n = 0")
+        .replace("required q", "required q \"\u{7}about\u{7f}\"");
+    let path = file(hostile.as_bytes());
+    let path = path.path().to_str().unwrap();
+    let steers = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    for arguments in [
+        &[path][..],
+        &[path, "--matrix", "--trace"],
+        &[path, "--json"],
+        &[path, "--repair"],
+    ] {
+        let ended = explore(arguments);
+        let all = ended.verify_code(1).stdout.clone() + &ended.stderr;
+        assert!(!all.contains(steers), "{all:?}");
+    }
+    assert!(explore(&[path]).stdout.contains("\\u{1b}[2Jlabel\\u{d}"));
+    let missing = explore(&["/no\u{1b}[2J\nsuch"]);
+    assert!(!missing.stderr.contains(steers), "{missing:?}");
+    assert!(
+        missing.stderr.contains("no\\u{1b}[2J\\u{a}such"),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn a_plain_name_is_the_scenario_and_the_file_of_that_name_is_noted() {
+    let script = |target: &str| {
+        format!(
+            "echo 'scenario mine; shared n: flag; agent a {{ n = 1; }} required q finally: n == 1;' \
+             > upgrade; \"$0\" explore {target} --matrix; code=$?; rm upgrade; exit $code"
+        )
+    };
+    let name = by_shell(&script("upgrade"));
+    assert!(
+        name.verify_code(1).stdout.starts_with("upgrade:"),
+        "{name:#?}"
+    );
+    assert!(
+        name.stderr.starts_with("stalemate: note: `upgrade`"),
+        "{name:#?}"
+    );
+    assert!(name.stderr.contains("`./upgrade`"), "{name:#?}");
+    let path = by_shell(&script("./upgrade"));
+    assert!(path.verify_code(0).stdout.starts_with("mine:"), "{path:#?}");
+    assert_eq!(path.stderr, "");
+}
+
+#[test]
+fn one_is_not_many() {
+    let text = "scenario s; frames f; entry { P }; shared e: entry; agent a { } required q always: not e.P;";
+    let path = file(text.as_bytes());
+    let ended = explore(&[path.path().to_str().unwrap()]);
+    for words in [
+        "1 state of ",
+        "within these bounds: 1 agent (a), 1 entry (e), 1 page frame (f), sequentially",
+    ] {
+        assert!(ended.stdout.contains(words), "no {words:?} in {ended:#?}");
+    }
+    let none = text.replace("agent a { } ", "").replace("frames f; ", "");
+    let path = file(none.as_bytes());
+    let ended = explore(&[path.path().to_str().unwrap()]);
+    assert!(
+        ended
+            .stdout
+            .contains("no agents, 1 entry (e), no page frames"),
+        "{ended:#?}"
+    );
 }

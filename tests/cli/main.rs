@@ -5,6 +5,7 @@ mod conformance;
 mod edits;
 mod explore;
 mod host;
+mod interrupt;
 mod json;
 mod memory;
 mod output;

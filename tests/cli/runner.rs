@@ -44,7 +44,7 @@ pub(crate) fn by_shell(script: &str) -> Ended {
 }
 
 /// The emulated host has busybox alone.
-fn shell() -> &'static Path {
+pub(crate) fn shell() -> &'static Path {
     let shells = ["/bin/sh", "/bin/busybox"].map(Path::new);
     shells
         .into_iter()

@@ -148,12 +148,11 @@ pub fn explore(
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, Diagnostic> {
     let program = compile::compile(checked, cell, reductions)?;
-    let name = &checked.scenario.name.text;
     match program.words {
-        1 => report::report::<1>(name, cell, &program, limits, watch),
-        2 => report::report::<2>(name, cell, &program, limits, watch),
-        3 => report::report::<3>(name, cell, &program, limits, watch),
-        _ => report::report::<4>(name, cell, &program, limits, watch),
+        1 => report::report::<1>(checked, cell, &program, limits, watch),
+        2 => report::report::<2>(checked, cell, &program, limits, watch),
+        3 => report::report::<3>(checked, cell, &program, limits, watch),
+        _ => report::report::<4>(checked, cell, &program, limits, watch),
     }
 }
 

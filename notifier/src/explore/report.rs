@@ -9,8 +9,8 @@ use super::progress::Most;
 use super::search::Search;
 use super::trace::Trace;
 use super::{Bound, Cell, Limits, Progress};
-use crate::scenario::Diagnostic;
-use crate::scenario::tree::Demand;
+use crate::scenario::tree::{Count, Demand, Kind, Variable};
+use crate::scenario::{Checked, Diagnostic, Symbols};
 
 /// What the search says about a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,19 +71,59 @@ pub struct Table {
 pub struct Bounds {
     /// The agents.
     pub agents: Vec<String>,
-    /// Page frames, if the file has any.
-    pub frames: usize,
+    /// The shared entries: page-table entries and what is cached of them. Of an array, each element.
+    pub entries: Vec<String>,
+    /// The page frames.
+    pub frames: Vec<String>,
+}
+
+impl Bounds {
+    /// Memory is sequentially consistent, whatever the file says.
+    pub const MEMORY: &str = "sequentially consistent";
+
+    /// Those of a file.
+    pub fn of(checked: &Checked) -> Self {
+        let symbols = &checked.symbols;
+        let agents = symbols.agents.iter().map(|agent| agent.name.text.clone());
+        let shared = symbols.variables.iter().filter(|one| !one.ghost);
+        let entries = shared.filter(|one| one.kind == Kind::Entry);
+        Self {
+            agents: agents.collect(),
+            entries: entries.flat_map(|one| elements(one, symbols)).collect(),
+            frames: symbols.frames.clone(),
+        }
+    }
+}
+
+fn elements(variable: &Variable, symbols: &Symbols) -> Vec<String> {
+    let name = &variable.name.text;
+    match variable.count {
+        Count::One => vec![name.clone()],
+        Count::Many(count) => (0..count).map(|at| format!("{name}[{at}]")).collect(),
+        Count::PerFrame => {
+            let frames = symbols.frames.iter();
+            frames.map(|frame| format!("{name}[{frame}]")).collect()
+        }
+    }
 }
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let agents = self.agents.len();
-        let plural = if agents == 1 { "" } else { "s" };
-        write!(f, "{agents} agent{plural} ({})", self.agents.join(", "))?;
-        if self.frames > 0 {
-            write!(f, ", {} page frames", self.frames)?;
-        }
-        f.write_str(", sequentially consistent memory")
+        named(f, "agent", "agents", &self.agents)?;
+        f.write_str(", ")?;
+        named(f, "entry", "entries", &self.entries)?;
+        f.write_str(", ")?;
+        named(f, "page frame", "page frames", &self.frames)?;
+        write!(f, ", {} memory", Self::MEMORY)
+    }
+}
+
+/// How many there are, and which.
+fn named(f: &mut fmt::Formatter<'_>, one: &str, many: &str, names: &[String]) -> fmt::Result {
+    match names {
+        [] => write!(f, "no {many}"),
+        [name] => write!(f, "1 {one} ({name})"),
+        _ => write!(f, "{} {many} ({})", names.len(), names.join(", ")),
     }
 }
 
@@ -129,7 +169,7 @@ impl Report {
 
 /// Explores one cell.
 pub(super) fn report<const W: usize>(
-    scenario: &str,
+    checked: &Checked,
     cell: &Cell,
     program: &Program,
     limits: &Limits,
@@ -147,17 +187,14 @@ pub(super) fn report<const W: usize>(
         .map(|(number, wanted)| property(&search, number, wanted))
         .collect();
     Ok(Report {
-        scenario: scenario.into(),
+        scenario: checked.scenario.name.text.clone(),
         cell: cell.clone(),
         states: search.store.len(),
         steps: search.steps,
         depth: search.levels.len().saturating_sub(2),
         bits: program.bits,
         bytes: search.store.bytes(),
-        bounds: Bounds {
-            agents: program.agents.clone(),
-            frames: program.frames.len(),
-        },
+        bounds: Bounds::of(checked),
         properties: properties.map_err(misfit)?,
         tables: tables(&search),
         stuck: stuck.map(|way| search.tell(&way, None)),

@@ -76,13 +76,19 @@ impl<'a> Baseline<'a> {
         limits: &Limits,
         watch: Watch<'_>,
     ) -> Result<Self, Diagnostic> {
-        Ok(Self {
+        let report = explore(checked, cell, limits, Reductions::On, watch)?;
+        Ok(Self::of(checked, report, limits))
+    }
+
+    /// The original as `report` tells of it.
+    pub fn of(checked: &'a Checked, report: Report, limits: &Limits) -> Self {
+        Self {
             checked,
-            report: explore(checked, cell, limits, Reductions::On, watch)?,
+            report,
             limits: *limits,
             observed: OnceLock::new(),
             ends: OnceLock::new(),
-        })
+        }
     }
 
     /// What the explorer says of the original.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use guest::abi::layout;
 
 use super::explore::Explore;
@@ -24,7 +25,30 @@ pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
     #[command(flatten)]
+    pub(super) live: Live,
+    #[command(flatten)]
     pub(super) common: Common,
+}
+
+impl Args {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// It makes no sense, or asks for help or the version.
+    pub(super) fn read() -> Result<Self, clap::Error> {
+        let args = Self::try_parse()?;
+        let refused = |message: String| Self::command().error(ErrorKind::ArgumentConflict, message);
+        match (&args.command, args.live.first()) {
+            (Some(command), Some(option)) if !matches!(command, Command::Run { .. }) => {
+                let message = format!(
+                    "{option} is about a machine under KVM, and `{}` runs none",
+                    command.word()
+                );
+                Err(refused(message))
+            }
+            _ => Ok(args),
+        }
+    }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 coherent, or all as expected; 1 a violation, or something \
@@ -37,6 +61,8 @@ pub(super) enum Command {
         /// What a read-only to read-write upgrade is followed by
         #[arg(long, value_enum, default_value_t = UpgradeNotify::SecondaryTlb)]
         upgrade_notify: UpgradeNotify,
+        #[command(flatten)]
+        live: Live,
     },
     /// Explore scenarios through every interleaving; needs no KVM
     #[command(after_help = EXPLORE_CODES)]
@@ -49,6 +75,16 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Run { .. } => "run",
+            Self::Explore(_) => "explore",
+            Self::Conformance { .. } => "conformance",
+        }
+    }
+}
+
 const EXPLORE_CODES: &str = "Exit codes: 0 every condition that was asked holds, in every cell; 1 one \
                              is violated, is a livelock or could not be decided; 2 bad usage or bad \
                              input.";
@@ -56,36 +92,6 @@ const EXPLORE_CODES: &str = "Exit codes: 0 every condition that was asked holds,
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// How the guest's page-table writes become known
-    #[arg(long, value_enum, default_value_t = Tracker::Auto, global = true)]
-    pub(super) tracker: Tracker,
-
-    /// Virtual CPUs, 1 to 8
-    #[arg(long, value_name = "N", default_value_t = 1, global = true,
-          value_parser = clap::value_parser!(u64).range(1..=layout::MAX_VCPUS))]
-    pub(super) vcpus: u64,
-
-    /// Guest memory: bytes, or with K, M, G or T
-    #[arg(long, value_name = "SIZE", default_value = "16M", global = true, value_parser = size::parse)]
-    pub(super) mem: u64,
-
-    /// Where the guest's page tables are in its memory
-    #[arg(long, value_name = "ADDRESS", default_value = "0x400000", global = true,
-          value_parser = size::parse)]
-    pub(super) page_tables: u64,
-
-    /// Seconds after which a guest that has not finished is stopped
-    #[arg(long, value_name = "SECONDS", default_value = "10", global = true, value_parser = seconds)]
-    pub(super) limit: Duration,
-
-    /// A payload (ELF file) to run instead of the built-in one
-    #[arg(long, value_name = "FILE", global = true)]
-    pub(super) payload: Option<PathBuf>,
-
-    /// The KVM device
-    #[arg(long, value_name = "DEVICE", default_value = host::DEVICE, global = true)]
-    pub(super) kvm: PathBuf,
-
     /// Print one JSON document instead of text
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -93,6 +99,100 @@ pub(super) struct Common {
     /// Log what happens to standard error; twice for every single event
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(super) verbose: u8,
+}
+
+/// What a machine under KVM is made of. All of it is optional, so that it is known what was said.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Live {
+    /// How the guest's page-table writes become known [default: auto]
+    #[arg(long, value_enum)]
+    tracker: Option<Tracker>,
+
+    /// Virtual CPUs, 1 to 8 [default: 1]
+    #[arg(long, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=layout::MAX_VCPUS))]
+    vcpus: Option<u64>,
+
+    /// Guest memory: bytes, or with K, M, G or T [default: 16M]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    mem: Option<u64>,
+
+    /// Where the guest's page tables are in its memory [default: 0x400000]
+    #[arg(long, value_name = "ADDRESS", value_parser = size::parse)]
+    page_tables: Option<u64>,
+
+    /// Seconds after which a guest that has not finished is stopped [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    limit: Option<Duration>,
+
+    /// A payload (ELF file) to run instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    payload: Option<PathBuf>,
+
+    /// The KVM device [default: /dev/kvm]
+    #[arg(long, value_name = "DEVICE")]
+    kvm: Option<PathBuf>,
+}
+
+impl Live {
+    /// The first option that was given.
+    fn first(&self) -> Option<&'static str> {
+        let given = [
+            (self.tracker.is_some(), "--tracker"),
+            (self.vcpus.is_some(), "--vcpus"),
+            (self.mem.is_some(), "--mem"),
+            (self.page_tables.is_some(), "--page-tables"),
+            (self.limit.is_some(), "--limit"),
+            (self.payload.is_some(), "--payload"),
+            (self.kvm.is_some(), "--kvm"),
+        ];
+        let mut given = given.into_iter().filter(|(given, _)| *given);
+        given.next().map(|(_, option)| option)
+    }
+
+    /// What is said here, else what `before` says: `--mem 32M run --mem 64M` is 64 MiB.
+    fn or(self, before: Self) -> Self {
+        Self {
+            tracker: self.tracker.or(before.tracker),
+            vcpus: self.vcpus.or(before.vcpus),
+            mem: self.mem.or(before.mem),
+            page_tables: self.page_tables.or(before.page_tables),
+            limit: self.limit.or(before.limit),
+            payload: self.payload.or(before.payload),
+            kvm: self.kvm.or(before.kvm),
+        }
+    }
+}
+
+/// A machine under KVM and how it is told of.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) tracker: Tracker,
+    pub(super) vcpus: u64,
+    /// Bytes.
+    pub(super) mem: u64,
+    pub(super) page_tables: u64,
+    pub(super) limit: Duration,
+    pub(super) payload: Option<PathBuf>,
+    pub(super) kvm: PathBuf,
+    pub(super) json: bool,
+}
+
+impl Setup {
+    /// What was said before the command's name and behind it, and the defaults for the rest.
+    pub(super) fn new(before: Live, behind: Live, common: &Common) -> Self {
+        let live = behind.or(before);
+        Self {
+            tracker: live.tracker.unwrap_or(Tracker::Auto),
+            vcpus: live.vcpus.unwrap_or(1),
+            mem: live.mem.unwrap_or(16 << 20),
+            page_tables: live.page_tables.unwrap_or(0x40_0000),
+            limit: live.limit.unwrap_or(Duration::from_secs(10)),
+            payload: live.payload,
+            kvm: live.kvm.unwrap_or_else(|| host::DEVICE.into()),
+            json: common.json,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use conformance::subject::Implementation;
 use conformance::{Builtin, Finding, LIMIT, Verdict};
 
-use super::args::Common;
 use super::exit::Exit;
 use super::run::print;
 use crate::report;
 
 /// The exit code is whether every rule holds.
-pub(super) fn run(common: &Common, filter: Option<&str>) -> Exit {
+pub(super) fn run(filter: Option<&str>, as_json: bool) -> Exit {
     let cases = conformance::cases(filter);
     if cases.is_empty() {
-        return nothing_selected(common, filter.unwrap_or_default());
+        return nothing_selected(filter.unwrap_or_default(), as_json);
     }
     let implementation: Arc<dyn Implementation> = Arc::new(Builtin);
     let findings: Vec<_> = cases
@@ -24,7 +23,7 @@ pub(super) fn run(common: &Common, filter: Option<&str>) -> Exit {
             conformance::run(case, &implementation, LIMIT)
         })
         .collect();
-    let text = if common.json {
+    let text = if as_json {
         report::conformance::json(&findings)
     } else {
         report::conformance::text(&findings)
@@ -38,11 +37,11 @@ pub(super) fn run(common: &Common, filter: Option<&str>) -> Exit {
     print(&text, exit)
 }
 
-fn nothing_selected(common: &Common, filter: &str) -> Exit {
+fn nothing_selected(filter: &str, as_json: bool) -> Exit {
     let message = format!("no case has `{filter}` in its name");
     log::error!("{message}");
     let exit = Exit::Usage;
-    if common.json {
+    if as_json {
         return print(&report::json::error(&message, exit.code()), exit);
     }
     exit

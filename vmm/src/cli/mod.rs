@@ -14,28 +14,35 @@ mod explore;
 mod payload;
 mod run;
 mod size;
+mod visible;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use log::LevelFilter;
 
-use args::{Args, Command};
+use args::{Args, Command, Live, Setup};
 use exit::Exit;
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let Args {
+        command,
+        live,
+        common,
+    } = match Args::read() {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
-    log_to_stderr(args.common.verbose);
-    let exit = match &args.command {
-        None => run::all(&args.common),
-        Some(Command::Run { upgrade_notify }) => run::one(&args.common, (*upgrade_notify).into()),
-        Some(Command::Explore(arguments)) => explore::explore(arguments, args.common.json),
-        Some(Command::Conformance { filter }) => conformance::run(&args.common, filter.as_deref()),
+    log_to_stderr(common.verbose);
+    let exit = match command {
+        None => run::all(&Setup::new(live, Live::default(), &common)),
+        Some(Command::Run {
+            upgrade_notify,
+            live: behind,
+        }) => run::one(&Setup::new(live, behind, &common), upgrade_notify.into()),
+        Some(Command::Explore(arguments)) => explore::explore(&arguments, common.json),
+        Some(Command::Conformance { filter }) => conformance::run(filter.as_deref(), common.json),
     };
     exit.into()
 }
@@ -70,7 +77,8 @@ fn log_to_stderr(verbose: u8) {
         .filter_level(level)
         .format(|line, record| {
             let level = record.level().as_str().to_lowercase();
-            writeln!(line, "stalemate: {level}: {}", record.args())
+            let words = visible::on_one_line(&record.args().to_string());
+            writeln!(line, "stalemate: {level}: {words}")
         })
         .init();
 }

@@ -6,7 +6,7 @@ use kvm_ioctls::Kvm;
 use notifier::addr::Gpa;
 use notifier::oracle::Verdict;
 
-use super::args::Common;
+use super::args::Setup;
 use super::exit::Exit;
 use super::explore;
 use super::payload;
@@ -59,16 +59,16 @@ impl From<&NotRun> for Exit {
 }
 
 /// The scenario under one policy. The exit code is the verdict's.
-pub(super) fn one(common: &Common, policy: UpgradePolicy) -> Exit {
-    let done = ready(common).and_then(|ready| {
-        let flagship = run(common, &ready, policy)?;
+pub(super) fn one(setup: &Setup, policy: UpgradePolicy) -> Exit {
+    let done = ready(setup).and_then(|ready| {
+        let flagship = run(setup, &ready, policy)?;
         Ok((ready.host, flagship))
     });
     let (host, flagship) = match done {
         Ok(done) => done,
-        Err(error) => return not_run(common, &error),
+        Err(error) => return not_run(setup, &error),
     };
-    let text = if common.json {
+    let text = if setup.json {
         report::json::one(&host, &flagship)
     } else {
         report::text::one(&host, &flagship)
@@ -85,20 +85,20 @@ pub(super) fn one(common: &Common, policy: UpgradePolicy) -> Exit {
 }
 
 /// The scenario under every policy. The exit code is whether each did what the theory says.
-pub(super) fn all(common: &Common) -> Exit {
-    let done = ready(common).and_then(|ready| {
+pub(super) fn all(setup: &Setup) -> Exit {
+    let done = ready(setup).and_then(|ready| {
         let runs = UpgradePolicy::ALL
             .into_iter()
-            .map(|policy| run(common, &ready, policy));
+            .map(|policy| run(setup, &ready, policy));
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
         Ok((ready.host, runs))
     });
     let (host, runs) = match done {
         Ok(done) => done,
-        Err(error) if error.is_no_kvm() => return instead(common, &error),
-        Err(error) => return not_run(common, &error),
+        Err(error) if error.is_no_kvm() => return instead(setup, &error),
+        Err(error) => return not_run(setup, &error),
     };
-    let text = if common.json {
+    let text = if setup.json {
         report::json::all(&host, &runs)
     } else {
         report::text::all(&host, &runs)
@@ -107,16 +107,16 @@ pub(super) fn all(common: &Common) -> Exit {
     print(&text, if expected { Exit::Good } else { Exit::Bad })
 }
 
-fn ready(common: &Common) -> Result<Ready, NotRun> {
-    let payload = match &common.payload {
+fn ready(setup: &Setup) -> Result<Ready, NotRun> {
+    let payload = match &setup.payload {
         None => guest::images::PAYLOAD.to_vec(),
         Some(path) => payload::read(path).map_err(|error| NotRun::Payload {
             path: path.clone(),
             error,
         })?,
     };
-    let kvm = host::open(&common.kvm).map_err(MachineError::from)?;
-    let tracker = match common.tracker.chosen() {
+    let kvm = host::open(&setup.kvm).map_err(MachineError::from)?;
+    let tracker = match setup.tracker.chosen() {
         Some(chosen) => chosen,
         None => tracker::choose(&kvm),
     };
@@ -129,17 +129,17 @@ fn ready(common: &Common) -> Result<Ready, NotRun> {
     Ok(Ready { kvm, host, payload })
 }
 
-fn run(common: &Common, ready: &Ready, policy: UpgradePolicy) -> Result<Flagship, NotRun> {
+fn run(setup: &Setup, ready: &Ready, policy: UpgradePolicy) -> Result<Flagship, NotRun> {
     let config = MachineConfig {
-        vcpus: common.vcpus,
+        vcpus: setup.vcpus,
         memory: MemoryConfig {
-            size: common.mem,
-            page_tables: Gpa::new(common.page_tables),
+            size: setup.mem,
+            page_tables: Gpa::new(setup.page_tables),
         },
         tracker: ready.host.tracker,
         policy,
         image: &ready.payload,
-        limit: common.limit,
+        limit: setup.limit,
     };
     let flagship = Flagship::run(&ready.kvm, &config)?;
     log::info!(
@@ -155,19 +155,19 @@ fn run(common: &Common, ready: &Ready, policy: UpgradePolicy) -> Result<Flagship
 
 /// On a host that can't run a guest, the scenario goes through the explorer, which needs none. The
 /// exit code still says that the host can't: what was asked for did not run.
-fn instead(common: &Common, error: &NotRun) -> Exit {
+fn instead(setup: &Setup, error: &NotRun) -> Exit {
     log::error!("this host can't run a guest: {error}");
-    explore::flagship(&error.to_string(), common.json)
+    explore::flagship(&error.to_string(), setup.json)
 }
 
 /// The one line on standard error, and with `--json` a document too.
-fn not_run(common: &Common, error: &NotRun) -> Exit {
+fn not_run(setup: &Setup, error: &NotRun) -> Exit {
     let exit = Exit::from(error);
     match exit {
         Exit::Host => log::error!("this host can't run a guest: {error}"),
         _ => log::error!("{error}"),
     }
-    if common.json {
+    if setup.json {
         return print(&report::json::error(&error.to_string(), exit.code()), exit);
     }
     exit

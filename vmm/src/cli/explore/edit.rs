@@ -1,10 +1,9 @@
 //! What the edits of a scenario have in common: where they are, and who explores them.
 
-use std::io::{self, IsTerminal, Write};
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use notifier::explore::{Cell, Limits, Progress};
@@ -12,50 +11,53 @@ use notifier::mutate::Baseline;
 use notifier::scenario::{Diagnostic, Span};
 use serde::Serialize;
 
-use super::{Explore, Loaded, stopped};
+use super::Explore;
+use super::search::not_begun;
+use super::target::Loaded;
+use super::watch::{Watch, progress};
 
-/// Explores many scenarios within the limits that were asked for, on all processors.
+/// Explores many scenarios within the limits that were asked for, on all processors if nothing is
+/// said of threads.
 pub(super) struct Crew {
-    stop: Arc<AtomicBool>,
+    watch: Watch,
     pub(super) limits: Limits,
-    threads: usize,
-    terminal: bool,
+    threads: NonZeroUsize,
 }
 
 impl Crew {
     pub(super) fn new(arguments: &Explore) -> Self {
-        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let memory = usize::try_from(arguments.memory).unwrap_or(usize::MAX);
+        let all = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let threads = arguments.threads().unwrap_or_else(all);
+        let limits = arguments.limits();
         Self {
-            stop: stopped(),
+            watch: Watch::new(),
             limits: Limits {
-                states: arguments.max_states as usize,
                 // Each thread has its own search.
-                memory: memory / threads,
-                ..Limits::default()
+                memory: limits.memory / threads,
+                threads: NonZeroUsize::MIN,
+                ..limits
             },
             threads,
-            terminal: io::stderr().is_terminal(),
         }
     }
 
     /// Whether Ctrl-C was pressed.
     pub(super) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.watch.is_stopped()
     }
 
-    /// For a search to ask whether to go on.
-    pub(super) fn watch(&self) -> impl FnMut(Progress) -> ControlFlow<()> {
-        |_| match self.is_stopped() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+    /// For a search to ask whether to go on, and to tell how far it has come.
+    pub(super) fn watch(&self, what: impl Display) -> impl FnMut(Progress) -> ControlFlow<()> {
+        move |come| {
+            self.watch.show(|| format!("{what}; {}", progress(&come)));
+            self.watch.go_on()
         }
     }
 
     /// What `work` makes of each item, in the order of the items, whoever was done first.
     pub(super) fn each<T: Sync, R: Send>(
         &self,
-        what: &str,
+        what: impl Display + Sync,
         items: &[T],
         work: impl Fn(&T) -> R + Sync,
     ) -> Vec<R> {
@@ -67,7 +69,8 @@ impl Crew {
                 let Some(item) = items.get(number) else {
                     return done;
                 };
-                self.show(&format!("{what}: {} of {}", number + 1, items.len()));
+                self.watch
+                    .show(|| format!("{what}: {} of {}", number + 1, items.len()));
                 done.push((number, work(item)));
             }
         };
@@ -77,7 +80,7 @@ impl Crew {
                 thread::Builder::new().name(name).spawn_scoped(scope, serve)
             };
             // Who can't be started is not needed: this thread alone does it, too.
-            let helpers: Vec<_> = (1..self.threads.min(items.len()))
+            let helpers: Vec<_> = (1..self.threads.get().min(items.len()))
                 .filter_map(|number| helper(number).ok())
                 .collect();
             let mut done = serve();
@@ -89,22 +92,20 @@ impl Crew {
             }
             done
         });
-        self.show("");
+        self.watch.clear();
         done.sort_by_key(|(number, _)| *number);
         done.into_iter().map(|(_, result)| result).collect()
-    }
-
-    fn show(&self, text: &str) {
-        if self.terminal {
-            let _ = write!(io::stderr(), "\r{text:60}\r");
-        }
     }
 
     /// The cells that are asked for, explored; an error that a cell has is told with its place.
     pub(super) fn baselines<'a>(&self, loaded: &'a Loaded) -> Result<Vec<Baseline<'a>>, String> {
         let name = &loaded.checked.scenario.name.text;
-        let explored = self.each(name, &loaded.cells, |cell| {
-            Baseline::new(&loaded.checked, cell, &self.limits, &mut self.watch())
+        let what = format!("{name}, as it is");
+        log::info!("{what}");
+        let (checked, limits) = (&loaded.checked, &self.limits);
+        let explored = self.each(&what, &loaded.cells, |cell| match self.is_stopped() {
+            true => Ok(Baseline::of(checked, not_begun(checked, cell), limits)),
+            false => Baseline::new(checked, cell, limits, &mut self.watch(&what)),
         });
         let explored: Result<Vec<_>, Diagnostic> = explored.into_iter().collect();
         explored.map_err(|error| error.locate(&loaded.file, &loaded.text).to_string())

@@ -7,7 +7,10 @@ use notifier::mutate::{Baseline, Outcome, Removal, removals, without};
 use serde::Serialize;
 
 use super::edit::{Crew, Spot, document, title};
-use super::{Exit, Explore, Loaded, load_all};
+use super::target::{Loaded, load_all};
+use super::text::reason;
+use super::watch::Turn;
+use super::{Exit, Explore};
 
 /// Sets of steps that are tried together at most.
 const SETS: usize = 4096;
@@ -23,11 +26,15 @@ struct Elisions {
 struct CellElisions {
     os: Option<String>,
     hardware: Option<String>,
+    /// Whether the original itself was decided; if not, there is nothing to leave out.
+    decided: bool,
+    /// Why it was not.
+    reason: Option<String>,
     steps: Vec<Single>,
     /// The largest sets that can be left out together, as numbers of `steps`; none of one only.
     sets: Vec<Vec<usize>>,
-    /// Whether some larger set may not have been tried.
-    bounded: bool,
+    /// Why it is not known of some larger set whether it can be left out.
+    undecided: Option<String>,
 }
 
 /// One step, tried without.
@@ -39,6 +46,8 @@ struct Single {
     outcome: &'static str,
     /// What needs it.
     needed_by: Vec<String>,
+    /// Why it is undecided.
+    reason: Option<String>,
 }
 
 pub(super) fn elide(arguments: &Explore, as_json: bool) -> Result<(String, Exit), String> {
@@ -46,20 +55,36 @@ pub(super) fn elide(arguments: &Explore, as_json: bool) -> Result<(String, Exit)
     let mut all = Vec::new();
     for loaded in load_all(arguments)? {
         let baselines = crew.right(&loaded, arguments)?;
-        let cells = baselines.iter().map(|one| cell(&crew, &loaded, one));
+        let cells = baselines.iter().enumerate().map(|(at, one)| {
+            let turn = Turn::at(one.report(), at, baselines.len());
+            cell(&crew, &loaded, one, &turn)
+        });
         all.push(Elisions {
             cells: cells.collect(),
             scenario: loaded.checked.scenario.name.text.clone(),
         });
     }
+    let mut cells = all.iter().flat_map(|one| &one.cells);
+    let exit = match cells.all(CellElisions::is_decided) {
+        true => Exit::Good,
+        false => Exit::Bad,
+    };
     let text = match as_json {
         true => document(&all),
         false => text(&all),
     };
-    Ok((text, Exit::Good))
+    Ok((text, exit))
 }
 
-fn cell(crew: &Crew, loaded: &Loaded, baseline: &Baseline<'_>) -> CellElisions {
+impl CellElisions {
+    fn is_decided(&self) -> bool {
+        let decided = |single: &Single| single.outcome != "undecided";
+        self.decided && self.undecided.is_none() && self.steps.iter().all(decided)
+    }
+}
+
+fn cell(crew: &Crew, loaded: &Loaded, baseline: &Baseline<'_>, turn: &Turn<'_>) -> CellElisions {
+    log::info!("{turn}");
     let report = baseline.report();
     let steps = match report.cut {
         None => removals(&loaded.checked, &report.cell),
@@ -69,22 +94,50 @@ fn cell(crew: &Crew, loaded: &Loaded, baseline: &Baseline<'_>) -> CellElisions {
         crew,
         loaded,
         baseline,
+        turn,
         steps: &steps,
     };
     let singles: Vec<_> = (0..steps.len()).map(|step| vec![step]).collect();
-    let outcomes = trial.all(&singles);
-    let harmless = |outcome: &Option<Outcome>| outcome.as_ref().is_some_and(is_harmless);
+    let tried = trial.all(&singles);
     let removable: Vec<usize> = (0..steps.len())
-        .filter(|step| harmless(&outcomes[*step]))
+        .filter(|step| tried[*step].is_harmless())
         .collect();
-    let (sets, bounded) = trial.largest(&removable);
-    let single = |(step, outcome): (&Removal, &Option<Outcome>)| single(loaded, step, outcome);
+    let (sets, undecided) = trial.largest(&removable);
+    let single = |(step, tried): (&Removal, &Tried)| single(loaded, step, tried);
     CellElisions {
         os: report.cell.os.clone(),
         hardware: report.cell.hardware.clone(),
-        steps: steps.iter().zip(&outcomes).map(single).collect(),
+        decided: report.cut.is_none(),
+        reason: report.cut.map(reason),
+        steps: steps.iter().zip(&tried).map(single).collect(),
         sets,
-        bounded: bounded || report.cut.is_some(),
+        undecided,
+    }
+}
+
+/// What came of leaving out some steps.
+enum Tried {
+    Judged(Outcome),
+    /// What is left makes no sense: why.
+    Nonsense(String),
+    /// A smaller set says the same.
+    Known,
+}
+
+impl Tried {
+    fn is_harmless(&self) -> bool {
+        matches!(
+            self,
+            Self::Judged(Outcome::Equivalent(_) | Outcome::Survived)
+        )
+    }
+
+    /// The bound that kept it from being known.
+    fn cut(&self) -> Option<Bound> {
+        match self {
+            Self::Judged(Outcome::Undecided(bound)) => Some(*bound),
+            _ => None,
+        }
     }
 }
 
@@ -92,46 +145,54 @@ struct Trial<'a> {
     crew: &'a Crew,
     loaded: &'a Loaded,
     baseline: &'a Baseline<'a>,
+    turn: &'a Turn<'a>,
     steps: &'a [Removal],
 }
 
 impl Trial<'_> {
-    /// What comes of each set; `None` where a smaller one says the same.
-    fn all(&self, sets: &[Vec<usize>]) -> Vec<Option<Outcome>> {
-        let report = self.baseline.report();
-        self.crew.each(&report.scenario, sets, |set| {
-            if self.crew.is_stopped() {
-                return Some(Outcome::Undecided(Bound::Interrupted));
-            }
-            let removed: Vec<_> = set.iter().map(|step| &self.steps[*step]).collect();
-            let changed = without(&self.loaded.checked, &report.cell, &removed)?.ok()?;
-            Some(self.baseline.judge(&changed, &mut self.crew.watch()))
-        })
+    /// What comes of each set.
+    fn all(&self, sets: &[Vec<usize>]) -> Vec<Tried> {
+        self.crew.each(self.turn, sets, |set| self.one(set))
     }
 
-    /// The largest sets that are harmless together, and whether a bound was hit on the way.
-    fn largest(&self, removable: &[usize]) -> (Vec<Vec<usize>>, bool) {
-        let (mut tried, mut bounded) = (0, false);
+    fn one(&self, set: &[usize]) -> Tried {
+        if self.crew.is_stopped() {
+            return Tried::Judged(Outcome::Undecided(Bound::Interrupted));
+        }
+        let removed: Vec<_> = set.iter().map(|step| &self.steps[*step]).collect();
+        let cell = &self.baseline.report().cell;
+        match without(&self.loaded.checked, cell, &removed) {
+            None => Tried::Known,
+            Some(Err(error)) => Tried::Nonsense(error.message),
+            Some(Ok(changed)) => {
+                let watch = &mut self.crew.watch(self.turn);
+                Tried::Judged(self.baseline.judge(&changed, watch))
+            }
+        }
+    }
+
+    /// The largest sets that are harmless together, and why some larger set may be, too.
+    fn largest(&self, removable: &[usize]) -> (Vec<Vec<usize>>, Option<String>) {
+        let (mut tried, mut undecided) = (0, None);
         for size in (2..=removable.len()).rev() {
             let sets = subsets(removable, size, SETS - tried);
             tried += sets.len();
-            bounded |= tried == SETS;
-            let outcomes = self.all(&sets);
-            let undecided = |one: &Option<Outcome>| matches!(one, Some(Outcome::Undecided(_)));
-            bounded |= outcomes.iter().any(undecided);
-            let pairs = sets.into_iter().zip(outcomes);
-            let good = pairs.filter(|(_, one)| one.as_ref().is_some_and(is_harmless));
+            let came = self.all(&sets);
+            let cut = came.iter().find_map(Tried::cut).map(reason);
+            undecided = undecided.or(cut);
+            if tried == SETS {
+                let all = || format!("{SETS} sets were tried, and no more are");
+                undecided = undecided.or_else(|| Some(all()));
+            }
+            let pairs = sets.into_iter().zip(came);
+            let good = pairs.filter(|(_, one)| one.is_harmless());
             let good: Vec<_> = good.map(|(set, _)| set).collect();
             if !good.is_empty() || tried == SETS {
-                return (good, bounded);
+                return (good, undecided);
             }
         }
-        (Vec::new(), bounded)
+        (Vec::new(), undecided)
     }
-}
-
-fn is_harmless(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Equivalent(_) | Outcome::Survived)
 }
 
 /// The subsets of this size, in order, `most` of them at most.
@@ -153,20 +214,22 @@ fn subsets(of: &[usize], size: usize, most: usize) -> Vec<Vec<usize>> {
     all
 }
 
-fn single(loaded: &Loaded, removal: &Removal, outcome: &Option<Outcome>) -> Single {
-    let (word, needed_by) = match outcome {
-        Some(Outcome::Caught(all)) => {
+fn single(loaded: &Loaded, removal: &Removal, tried: &Tried) -> Single {
+    let (outcome, needed_by) = match tried {
+        Tried::Judged(Outcome::Caught(all)) => {
             let by = all.iter().map(|catch| catch.by.to_string());
             ("needed", by.collect())
         }
-        Some(Outcome::Undecided(_)) | None => ("undecided", Vec::new()),
-        Some(_) => ("removable", Vec::new()),
+        Tried::Nonsense(why) => ("needed", vec![format!("({why})")]),
+        Tried::Judged(Outcome::Undecided(_)) | Tried::Known => ("undecided", Vec::new()),
+        Tried::Judged(_) => ("removable", Vec::new()),
     };
     Single {
         place: Spot::new(loaded, removal.span),
         step: removal.step.clone(),
-        outcome: word,
+        outcome,
         needed_by,
+        reason: tried.cut().map(reason),
     }
 }
 
@@ -182,31 +245,35 @@ fn cell_text(scenario: &str, cell: &CellElisions) -> String {
         os: cell.os.clone(),
         hardware: cell.hardware.clone(),
     };
-    let mut text = format!("{}\n", title(scenario, &place));
+    let head = title(scenario, &place);
+    if let Some(why) = &cell.reason {
+        return format!("{head}\nundecided itself ({why}), so there is nothing to leave out");
+    }
+    let mut text = format!("{head}\n");
     for (number, step) in cell.steps.iter().enumerate() {
-        let _ = write!(
-            text,
-            "  {:>3}  {}  `{}`: {}",
-            number + 1,
-            step.place,
-            step.step,
-            step.outcome
-        );
-        let by = step.needed_by.join(", ");
-        let _ = match by.is_empty() {
-            true => writeln!(text),
-            false => writeln!(text, " by {by}"),
-        };
+        text.push_str(&line(number + 1, step));
     }
     for set in &cell.sets {
         let numbers: Vec<_> = set.iter().map(|step| (step + 1).to_string()).collect();
         let _ = writeln!(text, "  together: {}", numbers.join(", "));
     }
-    if cell.sets.is_empty() {
+    if let Some(why) = &cell.undecided {
+        let _ = writeln!(text, "  larger sets: undecided ({why})");
+    } else if cell.sets.is_empty() {
         let _ = writeln!(text, "  no two of them together");
     }
-    if cell.bounded {
-        let _ = writeln!(text, "  a limit was reached: larger sets are undecided");
-    }
     text.trim_end().into()
+}
+
+fn line(number: usize, step: &Single) -> String {
+    let (place, what, outcome) = (&step.place, &step.step, step.outcome);
+    let mut text = format!("  {number:>3}  {place}  `{what}`: {outcome}");
+    if !step.needed_by.is_empty() {
+        let _ = write!(text, " by {}", step.needed_by.join(", "));
+    }
+    if let Some(why) = &step.reason {
+        let _ = write!(text, " ({why})");
+    }
+    text.push('\n');
+    text
 }

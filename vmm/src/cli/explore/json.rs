@@ -1,9 +1,11 @@
 //! JSON: one document for what was asked.
 
-use notifier::explore::{Bound, Most, PropertyReport, Report, Table, Trace};
+use notifier::explore::{
+    Bound, Bounds, Limits, Most, PropertyReport, Report, Table, Trace, Verdict,
+};
 use serde::Serialize;
 
-use super::Explored;
+use super::{Explore, Explored};
 
 #[derive(Serialize)]
 struct Matrix<'a> {
@@ -19,6 +21,25 @@ struct CellDocument<'a> {
     verdict: String,
     states: usize,
     trace_length: Option<usize>,
+    bounds: BoundsDocument<'a>,
+    fault_bound: Option<CountedDocument<'a>>,
+    /// Why it is undecided.
+    reason: Option<&'static str>,
+    /// With `--trace` there is this field, null or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Option<TraceDocument<'a>>>,
+}
+
+/// Within which the verdicts are true, and the limits of the search.
+#[derive(Serialize)]
+struct BoundsDocument<'a> {
+    agents: &'a [String],
+    entries: &'a [String],
+    frames: &'a [String],
+    memory_model: &'static str,
+    max_states: usize,
+    /// Bytes.
+    memory: usize,
 }
 
 #[derive(Serialize)]
@@ -38,13 +59,13 @@ struct ScenarioDocument<'a> {
 struct ReportDocument<'a> {
     os: Option<&'a str>,
     hardware: Option<&'a str>,
-    bounds: String,
+    bounds: BoundsDocument<'a>,
     states: usize,
     steps: u64,
     depth: usize,
     bits: usize,
     bytes: usize,
-    /// Why the search was not carried to its end: `states`, `memory`, `interrupted` or null.
+    /// Why the search was not carried to its end, or null.
     cut: Option<&'static str>,
     can_wait_for_ever: bool,
     properties: Vec<PropertyDocument<'a>>,
@@ -97,22 +118,24 @@ struct TableDocument<'a> {
     rows: &'a [Vec<String>],
 }
 
-pub(super) fn matrix(explored: &[Explored]) -> String {
-    one_or_all(explored.iter().map(matrix_of).collect())
+pub(super) fn matrix(explored: &[Explored], arguments: &Explore) -> String {
+    let documents = explored.iter().map(|one| matrix_of(one, arguments));
+    one_or_all(documents.collect())
 }
 
-pub(super) fn flagship(why: &str, explored: &[Explored]) -> String {
-    let matrix = explored.first().map(matrix_of);
+pub(super) fn flagship(why: &str, explored: &[Explored], arguments: &Explore) -> String {
+    let matrix = explored.first().map(|one| matrix_of(one, arguments));
     text(&Flagship {
         not_live: why,
         matrix,
     })
 }
 
-pub(super) fn cells(explored: &[Explored]) -> String {
+pub(super) fn cells(explored: &[Explored], arguments: &Explore) -> String {
+    let limits = arguments.limits();
     let scenarios = explored.iter().map(|one| ScenarioDocument {
         scenario: &one.checked.scenario.name.text,
-        cells: one.reports.iter().map(report).collect(),
+        cells: one.reports.iter().map(|one| report(one, &limits)).collect(),
     });
     one_or_all(scenarios.collect())
 }
@@ -130,15 +153,22 @@ fn text(document: &impl Serialize) -> String {
     serde_json::to_string_pretty(document).unwrap_or_default()
 }
 
-fn matrix_of(explored: &Explored) -> Matrix<'_> {
+fn matrix_of<'a>(explored: &'a Explored, arguments: &Explore) -> Matrix<'a> {
+    let limits = arguments.limits();
     let cells = explored.reports.iter().flat_map(|report| {
-        report.properties.iter().map(|property| CellDocument {
+        report.properties.iter().map(move |property| CellDocument {
             os: report.cell.os.as_deref(),
             hardware: report.cell.hardware.as_deref(),
             property: &property.property,
             verdict: property.verdict.to_string(),
             states: property.states,
             trace_length: length(property),
+            bounds: bounds(&report.bounds, &limits),
+            fault_bound: counted(property),
+            reason: report
+                .cut
+                .and_then(|bound| (property.verdict == Verdict::Undecided).then(|| reason(bound))),
+            trace: arguments.trace.then(|| property.trace.as_ref().map(trace)),
         })
     });
     Matrix {
@@ -147,25 +177,41 @@ fn matrix_of(explored: &Explored) -> Matrix<'_> {
     }
 }
 
+fn bounds<'a>(bounds: &'a Bounds, limits: &Limits) -> BoundsDocument<'a> {
+    BoundsDocument {
+        agents: &bounds.agents,
+        entries: &bounds.entries,
+        frames: &bounds.frames,
+        memory_model: Bounds::MEMORY,
+        max_states: limits.states,
+        memory: limits.memory,
+    }
+}
+
+/// The option that would have to be larger, or that Ctrl-C was pressed.
+pub(super) fn reason(bound: Bound) -> &'static str {
+    match bound {
+        Bound::States(_) => "max-states",
+        Bound::Memory(_) => "memory",
+        Bound::Interrupted => "interrupted",
+    }
+}
+
 fn length(property: &PropertyReport) -> Option<usize> {
     property.trace.as_ref().map(|trace| trace.steps.len())
 }
 
-fn report(report: &Report) -> ReportDocument<'_> {
+fn report<'a>(report: &'a Report, limits: &Limits) -> ReportDocument<'a> {
     ReportDocument {
         os: report.cell.os.as_deref(),
         hardware: report.cell.hardware.as_deref(),
-        bounds: report.bounds.to_string(),
+        bounds: bounds(&report.bounds, limits),
         states: report.states,
         steps: report.steps,
         depth: report.depth,
         bits: report.bits,
         bytes: report.bytes,
-        cut: report.cut.map(|bound| match bound {
-            Bound::States(_) => "states",
-            Bound::Memory(_) => "memory",
-            Bound::Interrupted => "interrupted",
-        }),
+        cut: report.cut.map(reason),
         can_wait_for_ever: report.stuck.is_some(),
         properties: report.properties.iter().map(property).collect(),
         tables: report.tables.iter().map(table).collect(),
@@ -179,17 +225,19 @@ fn property(property: &PropertyReport) -> PropertyDocument<'_> {
         states: property.states,
         trace_length: length(property),
         trace: property.trace.as_ref().map(trace),
-        counted: property
-            .most
-            .as_ref()
-            .map(|(counter, most)| CountedDocument {
-                counter,
-                at_most: match most {
-                    Most::Times(times) => Some(*times),
-                    Most::Unbounded => None,
-                },
-            }),
+        counted: counted(property),
     }
+}
+
+fn counted(property: &PropertyReport) -> Option<CountedDocument<'_>> {
+    let (counter, most) = property.most.as_ref()?;
+    Some(CountedDocument {
+        counter,
+        at_most: match most {
+            Most::Times(times) => Some(*times),
+            Most::Unbounded => None,
+        },
+    })
 }
 
 fn trace(trace: &Trace) -> TraceDocument<'_> {

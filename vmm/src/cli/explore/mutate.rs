@@ -9,7 +9,10 @@ use notifier::mutate::{Baseline, By, Catch, Class, Mutant, Outcome, mutants};
 use serde::Serialize;
 
 use super::edit::{Crew, Spot, document, title};
-use super::{Exit, Explore, Loaded, load_all};
+use super::target::{Loaded, load_all};
+use super::text::{count, reason};
+use super::watch::Turn;
+use super::{Exit, Explore};
 
 /// One scenario's cells.
 #[derive(Serialize)]
@@ -25,6 +28,8 @@ struct CellScore {
     hardware: Option<String>,
     /// Whether the original itself was decided; if not, there are no mutants.
     decided: bool,
+    /// Why it was not.
+    reason: Option<String>,
     scores: Vec<Score>,
     mutants: Vec<Judged>,
 }
@@ -69,7 +74,10 @@ pub(super) fn mutate(arguments: &Explore, as_json: bool) -> Result<(String, Exit
     let mut campaigns = Vec::new();
     for loaded in load_all(arguments)? {
         let baselines = crew.right(&loaded, arguments)?;
-        let cells = baselines.iter().map(|one| cell(&crew, &loaded, one));
+        let cells = baselines.iter().enumerate().map(|(at, one)| {
+            let turn = Turn::at(one.report(), at, baselines.len());
+            cell(&crew, &loaded, one, &turn)
+        });
         campaigns.push(Campaign {
             cells: cells.collect(),
             scenario: loaded.checked.scenario.name.text.clone(),
@@ -87,16 +95,17 @@ pub(super) fn mutate(arguments: &Explore, as_json: bool) -> Result<(String, Exit
     Ok((text, exit))
 }
 
-fn cell(crew: &Crew, loaded: &Loaded, baseline: &Baseline<'_>) -> CellScore {
+fn cell(crew: &Crew, loaded: &Loaded, baseline: &Baseline<'_>, turn: &Turn<'_>) -> CellScore {
+    log::info!("{turn}");
     let report = baseline.report();
     let decided = report.cut.is_none();
     let all = match decided {
         true => mutants(&loaded.checked, &report.cell),
         false => Vec::new(),
     };
-    let outcomes = crew.each(&report.scenario, &all, |mutant| match crew.is_stopped() {
+    let outcomes = crew.each(turn, &all, |mutant| match crew.is_stopped() {
         true => Outcome::Undecided(Bound::Interrupted),
-        false => baseline.judge(&mutant.checked, &mut crew.watch()),
+        false => baseline.judge(&mutant.checked, &mut crew.watch(turn)),
     });
     let pairs: Vec<_> = all.iter().zip(&outcomes).collect();
     let scores = Class::ALL.iter().map(|class| score(*class, &pairs));
@@ -104,6 +113,7 @@ fn cell(crew: &Crew, loaded: &Loaded, baseline: &Baseline<'_>) -> CellScore {
         os: report.cell.os.clone(),
         hardware: report.cell.hardware.clone(),
         decided,
+        reason: report.cut.map(reason),
         scores: scores.collect(),
         mutants: pairs
             .iter()
@@ -136,17 +146,17 @@ fn is_condition(catch: &Catch) -> bool {
 }
 
 fn judged(loaded: &Loaded, mutant: &Mutant, outcome: &Outcome) -> Judged {
-    let (word, reason) = match outcome {
+    let (word, why) = match outcome {
         Outcome::Caught(_) => ("caught", None),
         Outcome::Equivalent(states) => {
-            let reason = format!(
-                "the states that are reached look the same, all {states} of them: no condition on \
-                 states can tell"
+            let why = format!(
+                "the states that are reached look the same, {states} in all: no condition on states \
+                 can tell"
             );
-            ("equivalent", Some(reason))
+            ("equivalent", Some(why))
         }
         Outcome::Survived => ("survived", None),
-        Outcome::Undecided(bound) => ("undecided", Some(bound_text(*bound))),
+        Outcome::Undecided(bound) => ("undecided", Some(reason(*bound))),
     };
     let caught = match outcome {
         Outcome::Caught(all) => all.as_slice(),
@@ -159,15 +169,7 @@ fn judged(loaded: &Loaded, mutant: &Mutant, outcome: &Outcome) -> Judged {
         change: mutant.change.clone(),
         outcome: word,
         caught_by: caught.iter().map(seen).collect(),
-        reason,
-    }
-}
-
-pub(super) fn bound_text(bound: Bound) -> String {
-    match bound {
-        Bound::States(states) => format!("the limit of {states} states was reached"),
-        Bound::Memory(bytes) => format!("the limit of {bytes} bytes was reached"),
-        Bound::Interrupted => "interrupted".into(),
+        reason: why,
     }
 }
 
@@ -200,8 +202,10 @@ fn cell_text(scenario: &str, cell: &CellScore) -> String {
         hardware: cell.hardware.clone(),
     };
     let head = title(scenario, &place);
-    if !cell.decided {
-        return format!("{head}\nundecided itself, so there is nothing to compare mutants with");
+    if let Some(why) = &cell.reason {
+        return format!(
+            "{head}\nundecided itself ({why}), so there is nothing to compare mutants with"
+        );
     }
     let mut text = format!("{head}\n{}\n", grid(&cell.scores));
     for (outcome, what) in [
@@ -291,9 +295,9 @@ fn line(one: &Judged) -> String {
 }
 
 fn seen_text(seen: &Seen) -> String {
-    let length = seen
-        .trace_length
-        .map_or(String::new(), |length| format!(", {length} steps"));
+    let length = seen.trace_length.map_or(String::new(), |length| {
+        format!(", {}", count(length, "step"))
+    });
     match seen.trace_length {
         Some(_) if seen.condition => format!("{}: {}{length}", seen.what, seen.verdict),
         _ => format!("{}{length}", seen.what),

@@ -1,19 +1,21 @@
 //! `--repair`: the fewest edits that make a cell hold.
 
-use std::collections::HashSet;
+mod search;
+
 use std::fmt::Write;
 
-use notifier::explore::{Cell, Most, Reductions, Report, Verdict, explore};
-use notifier::mutate::{Edit, Standing, always_ends, cost, edits};
+use notifier::explore::{Cell, Most, Report, Verdict};
 use notifier::scenario::{Checked, Span, format};
 use serde::Serialize;
 use similar::TextDiff;
 
 use super::edit::{Crew, Spot, document, title};
-use super::{Exit, Explore, Loaded, load_all};
+use super::target::{Loaded, load_all};
+use super::text::{count, reason};
+use super::watch::Turn;
+use super::{Exit, Explore};
+use search::{CANDIDATES, Cut, Search, Try};
 
-/// Scenarios that are tried for a cell at most.
-const CANDIDATES: usize = 5_000;
 /// Repairs that are listed in text.
 const LISTED: usize = 20;
 
@@ -28,14 +30,20 @@ struct Repairs {
 struct CellRepairs {
     os: Option<String>,
     hardware: Option<String>,
+    /// Whether it is known that it needs a repair; if not, none is looked for.
+    decided: bool,
+    /// Why it is not.
+    reason: Option<String>,
     /// Edits that are tried together at most.
     bound: u8,
     /// Scenarios that were tried.
     tried: usize,
-    /// Whether the bound on those was hit, or Ctrl-C.
-    cut: bool,
+    /// Why no more were.
+    cut: Option<Cut>,
     /// Of those that were tried, how many a limit left undecided.
     undecided: usize,
+    /// Whether there are repairs, and it is certain that none has fewer edits.
+    fewest: bool,
     /// All repairs with the fewest edits, the best first.
     repairs: Vec<Repair>,
 }
@@ -61,20 +69,25 @@ pub(super) fn repair(arguments: &Explore, as_json: bool) -> Result<(String, Exit
     for loaded in load_all(arguments)? {
         let baselines = crew.baselines(&loaded)?;
         let reports = baselines.iter().map(|one| one.report());
-        let broken: Vec<_> = reports.filter(|report| is_broken(report)).collect();
-        if broken.is_empty() {
+        let wanted = reports.filter(|report| is_broken(report) || report.cut.is_some());
+        let wanted: Vec<_> = wanted.collect();
+        if wanted.is_empty() {
             return Err(nothing(&loaded));
         }
-        let cells = broken
-            .into_iter()
-            .map(|one| cell(&crew, &loaded, one, bound));
+        let cells = wanted.iter().enumerate().map(|(at, report)| {
+            let turn = Turn::at(report, at, wanted.len());
+            match is_broken(report) {
+                true => cell(&crew, &loaded, report, bound, &turn),
+                false => undecided(report, bound),
+            }
+        });
         all.push(Repairs {
             cells: cells.collect(),
             scenario: loaded.checked.scenario.name.text.clone(),
         });
     }
     let mut cells = all.iter().flat_map(|one| &one.cells);
-    let exit = match cells.all(|cell| !cell.repairs.is_empty()) {
+    let exit = match cells.all(|cell| cell.fewest) {
         true => Exit::Good,
         false => Exit::Bad,
     };
@@ -101,151 +114,46 @@ fn is_broken(report: &Report) -> bool {
         .any(|property| verdicts.contains(&property.verdict))
 }
 
-/// A scenario on the way to a repair.
-struct Try {
-    done: Vec<(Span, String)>,
-    /// The worst of those steps.
-    standing: Standing,
-    checked: Checked,
-}
-
-/// What came of trying one.
-enum Came {
-    Repaired(Most),
-    Broken,
-    Undecided,
-}
-
-fn cell(crew: &Crew, loaded: &Loaded, original: &Report, bound: u8) -> CellRepairs {
-    let (checked, place) = (&loaded.checked, &original.cell);
-    let ends = always_ends(checked, place, &crew.limits, &mut crew.watch());
-    let mut search = Search {
-        crew,
-        original,
-        ends: ends == Some(true),
-        seen: HashSet::from([format(&loaded.checked.scenario)]),
-        tried: 0,
-        undecided: 0,
-        cut: false,
-        found: Vec::new(),
-    };
-    let mut level = vec![Try {
-        done: Vec::new(),
-        standing: Standing::LockedAnswer,
-        checked: loaded.checked.clone(),
-    }];
-    for depth in 1..=bound {
-        level = search.level(&level, depth == bound);
-        if !search.found.is_empty() || search.cut {
-            break;
-        }
-    }
-    // The order in which they were found is that of the text, and stays so among equals.
-    let rank = |(cost, found): &(Most, Try)| match cost {
-        Most::Times(times) => (false, *times, found.standing),
-        Most::Unbounded => (true, 0, found.standing),
-    };
-    search.found.sort_by_key(rank);
+/// A cell of which it is not known whether it needs a repair.
+fn undecided(original: &Report, bound: u8) -> CellRepairs {
     CellRepairs {
         os: original.cell.os.clone(),
         hardware: original.cell.hardware.clone(),
+        decided: false,
+        reason: original.cut.map(reason),
+        bound,
+        tried: 0,
+        cut: None,
+        undecided: 0,
+        fewest: false,
+        repairs: Vec::new(),
+    }
+}
+
+fn cell(
+    crew: &Crew,
+    loaded: &Loaded,
+    original: &Report,
+    bound: u8,
+    turn: &Turn<'_>,
+) -> CellRepairs {
+    log::info!("{turn}");
+    let search = Search::run(crew, loaded, original, bound, turn);
+    CellRepairs {
+        os: original.cell.os.clone(),
+        hardware: original.cell.hardware.clone(),
+        decided: true,
+        reason: None,
         bound,
         tried: search.tried,
         cut: search.cut,
         undecided: search.undecided,
+        fewest: search.is_fewest(),
         repairs: search
             .found
             .iter()
             .map(|(cost, found)| told(loaded, *cost, found))
             .collect(),
-    }
-}
-
-struct Search<'a> {
-    crew: &'a Crew,
-    original: &'a Report,
-    /// Whether all agents can always come to their end, so that they must in what is repaired.
-    ends: bool,
-    seen: HashSet<String>,
-    tried: usize,
-    undecided: usize,
-    cut: bool,
-    found: Vec<(Most, Try)>,
-}
-
-impl Search<'_> {
-    /// Tries one edit more on each; what is still broken, unless it is of no use any more.
-    fn level(&mut self, from: &[Try], last: bool) -> Vec<Try> {
-        let mut broken = Vec::new();
-        for start in from {
-            if self.cut {
-                break;
-            }
-            let tries = self.next(start);
-            let came = self.explore(&tries);
-            for (tried, came) in tries.into_iter().zip(came) {
-                match came {
-                    Came::Repaired(cost) => self.found.push((cost, tried)),
-                    Came::Undecided => self.undecided += 1,
-                    Came::Broken if last => {}
-                    Came::Broken => broken.push(tried),
-                }
-            }
-        }
-        broken
-    }
-
-    fn next(&mut self, start: &Try) -> Vec<Try> {
-        let mut tries = Vec::new();
-        for Edit {
-            span,
-            words,
-            standing,
-            checked,
-        } in edits(&start.checked, &self.original.cell)
-        {
-            if self.tried == CANDIDATES || self.crew.is_stopped() {
-                self.cut = true;
-                break;
-            }
-            if self.seen.insert(format(&checked.scenario)) {
-                self.tried += 1;
-                let mut done = start.done.clone();
-                done.push((span, words));
-                tries.push(Try {
-                    done,
-                    standing: standing.max(start.standing),
-                    checked,
-                });
-            }
-        }
-        tries
-    }
-
-    fn explore(&self, tries: &[Try]) -> Vec<Came> {
-        let name = &self.original.scenario;
-        self.crew.each(name, tries, |one| self.came(&one.checked))
-    }
-
-    fn came(&self, changed: &Checked) -> Came {
-        let (cell, limits) = (&self.original.cell, &self.crew.limits);
-        let watch = &mut self.crew.watch();
-        let report = match explore(changed, cell, limits, Reductions::On, watch) {
-            Ok(report) => report,
-            // A value that does not fit is no repair.
-            Err(_) => return Came::Broken,
-        };
-        if is_broken(&report) || report.stuck.is_some() {
-            return Came::Broken;
-        }
-        if !report.holds() || report.cut.is_some() {
-            return Came::Undecided;
-        }
-        match self.ends.then(|| always_ends(changed, cell, limits, watch)) {
-            None | Some(Some(true)) => Came::Repaired(cost(&report)),
-            Some(Some(false)) => Came::Broken,
-            Some(None) => Came::Undecided,
-        }
     }
 }
 
@@ -285,41 +193,48 @@ fn cell_text(scenario: &str, cell: &CellRepairs) -> String {
         os: cell.os.clone(),
         hardware: cell.hardware.clone(),
     };
-    let mut text = format!("{}\n", title(scenario, &place));
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    match cell.repairs.first() {
-        None => {
-            let (bound, tried) = (usize::from(cell.bound), cell.tried);
-            let _ = writeln!(
-                text,
-                "no repair of at most {bound} edit{} among the {tried} that were tried",
-                plural(bound)
-            );
-        }
-        Some(best) => {
-            let (count, edits) = (cell.repairs.len(), best.edits.len());
-            let (more, tried) = (plural(count), cell.tried);
-            let _ = writeln!(
-                text,
-                "{count} repair{more} of {edits} edit{}; {tried} were tried\n",
-                plural(edits)
-            );
-            for one in cell.repairs.iter().take(LISTED) {
-                text.push_str(&line(one));
-            }
-            if count > LISTED {
-                let _ = writeln!(text, "  and {} more", count - LISTED);
-            }
-            let _ = writeln!(text, "\nthe first one:\n{}", best.diff);
-        }
+    let head = title(scenario, &place);
+    if let Some(why) = &cell.reason {
+        return format!("{head}\nundecided itself ({why}), so it may need a repair or not");
     }
-    if cell.cut {
-        let _ = writeln!(text, "cut short after {} of them", cell.tried);
+    let mut text = format!("{head}\n{}", found_text(cell));
+    let rest = match cell.cut {
+        None => None,
+        Some(Cut::Interrupted) => Some("interrupted".into()),
+        Some(Cut::Candidates) => Some(format!("{CANDIDATES} were tried, and no more are")),
+    };
+    if let Some(why) = rest {
+        let _ = writeln!(text, "what else there is to try: undecided ({why})");
     }
     if cell.undecided > 0 {
-        let _ = writeln!(text, "undecided: {} of them", cell.undecided);
+        let _ = writeln!(
+            text,
+            "undecided: {} of those that were tried",
+            cell.undecided
+        );
     }
     text.trim_end().into()
+}
+
+fn found_text(cell: &CellRepairs) -> String {
+    let (bound, tried) = (usize::from(cell.bound), cell.tried);
+    let Some(best) = cell.repairs.first() else {
+        let edits = count(bound, "edit");
+        return format!("no repair of at most {edits} among the {tried} that were tried\n");
+    };
+    let (repairs, edits) = (cell.repairs.len(), count(best.edits.len(), "edit"));
+    let mut text = format!(
+        "{} of {edits}; {tried} were tried\n\n",
+        count(repairs, "repair")
+    );
+    for one in cell.repairs.iter().take(LISTED) {
+        text.push_str(&line(one));
+    }
+    if repairs > LISTED {
+        let _ = writeln!(text, "  and {} more", repairs - LISTED);
+    }
+    let _ = writeln!(text, "\nthe first one:\n{}", best.diff);
+    text
 }
 
 fn line(one: &Repair) -> String {

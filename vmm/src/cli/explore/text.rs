@@ -7,12 +7,14 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use notifier::explore::{Bound, Cell, Most, PropertyReport, Report, Step, Table, Trace, Verdict};
 
 use super::Explored;
+use super::search::is_not_begun;
 
 pub(super) fn matrices(explored: &[Explored], traces: bool) -> String {
     let all = explored.iter().map(|one| {
         let mut text = matrix(std::slice::from_ref(one));
         if traces {
-            for report in one.reports.iter().filter(|report| !report.holds()) {
+            let told = |report: &&Report| !report.holds() && !is_not_begun(report);
+            for report in one.reports.iter().filter(told) {
                 let _ = write!(text, "\n\n{}", cell(report, true));
             }
         }
@@ -42,8 +44,17 @@ pub(super) fn matrix(explored: &[Explored]) -> String {
         if let Some(report) = one.reports.first() {
             let _ = writeln!(text, "within these bounds: {}", report.bounds);
         }
-        for note in one.reports.iter().flat_map(notes) {
+        let begun = one.reports.iter().filter(|report| !is_not_begun(report));
+        for note in begun.clone().flat_map(notes) {
             let _ = writeln!(text, "{note}");
+        }
+        let (begun, all) = (begun.count(), one.reports.len());
+        if begun < all {
+            let _ = writeln!(
+                text,
+                "interrupted: {} of {all} cells were not begun",
+                all - begun
+            );
         }
     }
     text.trim_end().into()
@@ -123,15 +134,32 @@ fn notes(report: &Report) -> Vec<String> {
 }
 
 fn cut(bound: Bound, report: &Report) -> String {
-    let why = match bound {
-        Bound::States(states) => format!("the limit of {states} states was reached"),
-        Bound::Memory(bytes) => format!("the limit of {bytes} bytes was reached"),
+    let (why, depth) = (reason(bound), report.depth);
+    match report.states {
+        0 => format!("{why}; nothing was covered"),
+        1 => format!("{why}; 1 state was covered"),
+        states => format!(
+            "{why}; {states} states were covered, all those less than {} away among them",
+            count(depth, "step")
+        ),
+    }
+}
+
+/// Why something is undecided, in words.
+pub(super) fn reason(bound: Bound) -> String {
+    match bound {
+        Bound::States(states) => format!("the limit of {} was reached", count(states, "state")),
+        Bound::Memory(bytes) => format!("the limit of {} was reached", count(bytes, "byte")),
         Bound::Interrupted => "interrupted".into(),
-    };
-    let (states, depth) = (report.states, report.depth);
-    format!(
-        "{why}; {states} states were covered, all those less than {depth} steps away among them"
-    )
+    }
+}
+
+/// So many of something.
+pub(super) fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
 }
 
 pub(super) fn cells(explored: &[Explored], traces: bool) -> String {
@@ -151,11 +179,9 @@ fn cell(report: &Report, traces: bool) -> String {
         name(os),
         name(hardware)
     );
-    let _ = writeln!(
-        text,
-        "{} states of {} bits, {} steps between them, at most {} from the beginning",
-        report.states, report.bits, report.steps, report.depth
-    );
+    if !is_not_begun(report) {
+        text.push_str(&size(report));
+    }
     let _ = writeln!(text, "within these bounds: {}", report.bounds);
     for note in notes(report) {
         let _ = writeln!(text, "{note}");
@@ -182,6 +208,16 @@ fn cell(report: &Report, traces: bool) -> String {
         let _ = write!(text, "\nan agent waits for ever:\n{}", tell(trace));
     }
     text.trim_end().into()
+}
+
+fn size(report: &Report) -> String {
+    format!(
+        "{} of {}, {} between them, at most {} from the beginning\n",
+        count(report.states, "state"),
+        count(report.bits, "bit"),
+        count(usize::try_from(report.steps).unwrap_or(usize::MAX), "step"),
+        report.depth
+    )
 }
 
 fn tell(trace: &Trace) -> String {

@@ -1,0 +1,126 @@
+//! The scenarios and cells that are asked for.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use notifier::explore::{self, Cell};
+use notifier::scenario::tree::Axis;
+use notifier::scenario::{self, Checked, Diagnostic};
+
+use super::super::visible::on_one_line;
+use super::Explore;
+
+/// Cells of a scenario that are explored at most.
+const MAX_CELLS: usize = 4096;
+
+/// A scenario with the cells that are asked for.
+pub(super) struct Loaded {
+    pub(super) file: String,
+    pub(super) text: String,
+    pub(super) checked: Checked,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// All mistakes are told before the first search, which may take long.
+pub(super) fn load_all(arguments: &Explore) -> Result<Vec<Loaded>, String> {
+    let targets = arguments.targets.iter();
+    targets.map(|target| load(target, arguments)).collect()
+}
+
+fn load(target: &Path, arguments: &Explore) -> Result<Loaded, String> {
+    let (file, bytes) = read(target)?;
+    let located = |error: Diagnostic, text: &str| error.locate(&file, text).to_string();
+    let text = scenario::text(&bytes).map_err(|error| located(error, ""))?;
+    let checked = scenario::parse(text)
+        .and_then(scenario::check)
+        .map_err(|error| located(error, text))?;
+    let cells = cells(&checked, arguments).map_err(|error| located(error, text))?;
+    Ok(Loaded {
+        text: text.into(),
+        file,
+        checked,
+        cells,
+    })
+}
+
+/// A scenario that comes with the command, or a file; never more of it than is of use.
+fn read(target: &Path) -> Result<(String, Vec<u8>), String> {
+    let shown = on_one_line(&target.display().to_string());
+    if let Some(text) = target.to_str().and_then(explore::embedded) {
+        if target.is_file() {
+            // Whoever has such a file may mean it.
+            let _ = writeln!(
+                io::stderr(),
+                "stalemate: note: `{shown}` is the scenario that comes with the command, not the \
+                 file of this name here; that is `./{shown}`"
+            );
+        }
+        return Ok((format!("{shown}.litmus"), text.into()));
+    }
+    match bytes(target) {
+        Ok(bytes) => Ok((shown, bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let hint = match scenario::nearest(&shown, explore::NAMES) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("the scenarios are {}", explore::NAMES.join(", ")),
+            };
+            Err(format!(
+                "`{shown}` is neither a scenario nor a file\n  hint: {hint}"
+            ))
+        }
+        Err(error) => Err(format!("{shown} can't be read: {error}")),
+    }
+}
+
+/// What a file contains, as far as it can be a scenario.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = scenario::MAX_BYTES as u64 + 1;
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The cells that are asked for, row by row.
+fn cells(checked: &Checked, arguments: &Explore) -> Result<Vec<Cell>, Diagnostic> {
+    let rows = asked(checked, Axis::Os, arguments.os.as_deref())?;
+    let columns = asked(checked, Axis::Hardware, arguments.hardware.as_deref())?;
+    let count = rows.len().saturating_mul(columns.len());
+    if count > MAX_CELLS {
+        let message = format!("a matrix of {count} cells, and {MAX_CELLS} are the most");
+        return Err(Diagnostic::whole(message).hint("choose some with --os or --hardware"));
+    }
+    let row = |os: &Option<String>| {
+        let cell = |hardware: &Option<String>| Cell {
+            os: os.clone(),
+            hardware: hardware.clone(),
+        };
+        columns.iter().map(cell).collect::<Vec<_>>()
+    };
+    Ok(rows.iter().flat_map(row).collect())
+}
+
+/// The values of an axis that are asked for; `None` for that of an axis that the file does not have.
+fn asked(
+    checked: &Checked,
+    axis: Axis,
+    asked: Option<&str>,
+) -> Result<Vec<Option<String>>, Diagnostic> {
+    let known: Vec<&str> = checked.symbols.of_axis(axis).collect();
+    let Some(asked) = asked else {
+        let all = known.iter().map(|name| Some((*name).to_owned()));
+        return Ok(match known.is_empty() {
+            true => vec![None],
+            false => all.collect(),
+        });
+    };
+    if known.contains(&asked) {
+        return Ok(vec![Some(asked.into())]);
+    }
+    let error = Diagnostic::whole(format!("no {} is called `{asked}`", axis.word()));
+    Err(match scenario::nearest(asked, known.iter().copied()) {
+        Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+        None if known.is_empty() => error.hint("it has no such variants"),
+        None => error.hint(format!("one of {}", known.join(", "))),
+    })
+}
