@@ -208,7 +208,7 @@ fn options_of_a_machine_are_refused() {
         let before = stalemate([option, "explore", "upgrade"]);
         before.verify_bad_usage(&[name, "`explore` runs none"]);
     }
-    for command in ["explore", "conformance"] {
+    for command in ["explore", "conformance", "format"] {
         let help = stalemate([command, "--help"]);
         let shown = &help.verify_code(0).stdout;
         assert!(

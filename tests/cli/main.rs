@@ -4,6 +4,7 @@ mod book;
 mod conformance;
 mod edits;
 mod explore;
+mod format;
 mod host;
 mod interrupt;
 mod json;

@@ -8,6 +8,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use guest::abi::layout;
 
 use super::explore::Explore;
+use super::format::Format;
 use super::size;
 use crate::host;
 use crate::policy::UpgradePolicy;
@@ -39,6 +40,9 @@ impl Args {
         let args = Self::try_parse()?;
         let refused = |message: String| Self::command().error(ErrorKind::ArgumentConflict, message);
         match (&args.command, args.live.first()) {
+            (Some(Command::Format(_)), _) if args.common.json => Err(refused(
+                "--json can't be used with `format`, which prints scenarios".into(),
+            )),
             (Some(command), Some(option)) if !matches!(command, Command::Run { .. }) => {
                 let message = format!(
                     "{option} is about a machine under KVM, and `{}` runs none",
@@ -73,6 +77,9 @@ pub(super) enum Command {
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// Put scenarios into the language's proper form
+    #[command(after_help = FORMAT_CODES)]
+    Format(Format),
 }
 
 impl Command {
@@ -81,6 +88,7 @@ impl Command {
             Self::Run { .. } => "run",
             Self::Explore(_) => "explore",
             Self::Conformance { .. } => "conformance",
+            Self::Format(_) => "format",
         }
     }
 }
@@ -88,6 +96,9 @@ impl Command {
 const EXPLORE_CODES: &str = "Exit codes: 0 every condition that was asked holds, in every cell; 1 one \
                              is violated, is a livelock or could not be decided; 2 bad usage or bad \
                              input.";
+
+const FORMAT_CODES: &str = "Exit codes: 0 done, or with --check nothing differs; 1 something differs; \
+                            2 bad usage or bad input, or a file can't be written.";
 
 /// What every command takes.
 #[derive(Debug, clap::Args)]

@@ -11,6 +11,7 @@ mod args;
 mod conformance;
 mod exit;
 mod explore;
+mod format;
 mod payload;
 mod run;
 mod size;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         }) => run::one(&Setup::new(live, behind, &common), upgrade_notify.into()),
         Some(Command::Explore(arguments)) => explore::explore(&arguments, common.json),
         Some(Command::Conformance { filter }) => conformance::run(filter.as_deref(), common.json),
+        Some(Command::Format(arguments)) => format::format(&arguments),
     };
     exit.into()
 }

@@ -74,7 +74,7 @@ fn read(target: &Path) -> Result<(String, Vec<u8>), String> {
 }
 
 /// What a file contains, as far as it can be a scenario.
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+pub(in super::super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = scenario::MAX_BYTES as u64 + 1;
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
