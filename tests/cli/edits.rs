@@ -59,6 +59,22 @@ fn a_limit_leaves_repairs_and_elisions_undecided() {
     assert!(stdout.contains("undecided (the limit of"), "{ended:#?}");
 }
 
+/// The conditions are answered before the limit, and what can be seen of all states is not.
+#[test]
+fn a_limit_is_told_as_what_it_is() {
+    let text = "scenario s; shared n: 0..6; agent a { n = 1; n = 2; n = 3; n = 4; n = 5; n = 6; } \
+                agent b { await n == 1; } allowed q ever: n == 1;";
+    let path = file(text.as_bytes());
+    let path = path.path().to_str().unwrap();
+    let ended = explore(&[path, "--mutate", "--max-states", "4"]);
+    let stdout = &ended.verify_code(1).stdout;
+    assert!(
+        stdout.contains("the limit of 4 states was reached"),
+        "{ended:#?}"
+    );
+    assert!(!stdout.contains("interrupted"), "{ended:#?}");
+}
+
 #[test]
 fn the_same_question_has_the_same_answer() {
     for mode in ["--mutate", "--elide"] {

@@ -7,7 +7,7 @@ use super::code::Ex;
 use super::machine::{Machine, Misfit, State};
 use super::program::{Program, Wanted};
 use super::search::Search;
-use super::{Cell, Limits, Progress, Reductions, compile};
+use super::{Bound, Cell, Limits, Progress, Reductions, compile};
 use crate::scenario::tree::{Demand, Kind, Scope};
 use crate::scenario::{Checked, Diagnostic};
 
@@ -30,7 +30,7 @@ impl Observed {
 }
 
 /// Collects what can be seen of all states of one cell; of the variables, those named in `names`.
-/// `None` if a limit was reached or `watch` stopped it.
+/// Instead of them, the limit that was reached, or that `watch` stopped it.
 ///
 /// # Errors
 /// As [`explore`](super::explore()).
@@ -40,7 +40,7 @@ pub fn observe(
     names: &[&str],
     limits: &Limits,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Option<Observed>, Diagnostic> {
+) -> Result<Result<Observed, Bound>, Diagnostic> {
     let mut program = compile::compile(checked, cell, Reductions::On)?;
     // A search whose every question is answered stops early; progress is known only at the end.
     program.properties = vec![endless()];
@@ -68,15 +68,15 @@ fn collect<const W: usize>(
     names: &[&str],
     limits: &Limits,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Option<Observed>, Diagnostic> {
+) -> Result<Result<Observed, Bound>, Diagnostic> {
     let machine = Machine::<W> { program };
     let told = |misfit: Misfit| Diagnostic::new(misfit.span, "a value that does not fit");
     let search = Search::run(&machine, limits, watch).map_err(told)?;
-    if search.cut.is_some() {
-        return Ok(None);
+    if let Some(bound) = search.cut {
+        return Ok(Err(bound));
     }
     let states = (0..search.store.len()).map(|id| seen(&machine, names, &search.store.get(id)));
-    Ok(Some(Observed {
+    Ok(Ok(Observed {
         states: states.collect(),
     }))
 }

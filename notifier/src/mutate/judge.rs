@@ -20,9 +20,17 @@ pub struct Baseline<'a> {
     checked: &'a Checked,
     report: Report,
     limits: Limits,
-    /// Worked out when it is first needed; `None` in it if a limit was hit.
-    observed: OnceLock<Option<Observed>>,
+    /// Worked out when it is first needed.
+    observed: OnceLock<Result<Observed, Unknown>>,
     ends: OnceLock<bool>,
+}
+
+/// Why it is not known what can be seen of a scenario's states.
+#[derive(Debug)]
+enum Unknown {
+    Cut(Bound),
+    /// A step puts a value where it does not fit.
+    Value(String),
 }
 
 /// What saw the change.
@@ -139,9 +147,15 @@ impl<'a> Baseline<'a> {
             .observed
             .get_or_init(|| self.observe(self.checked, watch));
         match (before, self.observe(changed, watch)) {
-            (Some(before), Some(after)) if *before == after => Outcome::Equivalent(before.count()),
-            (Some(_), Some(_)) => Outcome::Survived,
-            _ => Outcome::Undecided(Bound::Interrupted),
+            (Ok(before), Ok(after)) if *before == after => Outcome::Equivalent(before.count()),
+            (Ok(_), Ok(_)) => Outcome::Survived,
+            (Err(Unknown::Cut(bound)), _) => Outcome::Undecided(*bound),
+            (_, Err(Unknown::Cut(bound))) => Outcome::Undecided(bound),
+            // Where the original fails too, nothing is there to tell the two apart.
+            (Err(Unknown::Value(_)), _) => Outcome::Survived,
+            (_, Err(Unknown::Value(message))) => {
+                Outcome::Caught(vec![catch(By::Value(message), None)])
+            }
         }
     }
 
@@ -156,13 +170,16 @@ impl<'a> Baseline<'a> {
         always_ends(checked, &self.report.cell, &self.limits, watch)
     }
 
-    fn observe(&self, checked: &Checked, watch: Watch<'_>) -> Option<Observed> {
+    fn observe(&self, checked: &Checked, watch: Watch<'_>) -> Result<Observed, Unknown> {
         let variables = &self.checked.symbols.variables;
         let names: Vec<_> = variables
             .iter()
             .map(|variable| variable.name.text.as_str())
             .collect();
-        observe(checked, &self.report.cell, &names, &self.limits, watch).ok()?
+        match observe(checked, &self.report.cell, &names, &self.limits, watch) {
+            Ok(observed) => observed.map_err(Unknown::Cut),
+            Err(error) => Err(Unknown::Value(error.message)),
+        }
     }
 }
 
