@@ -39,6 +39,7 @@ fn a_matrix_in_json_has_a_row_for_each_cell_and_condition() {
             "max_states": 100_000_000, "memory": 4_294_967_296_u64,
         },
         "fault_bound": { "counter": "spurious-faults", "at_most": null }, "reason": null,
+        "ends": null,
     });
     assert_eq!(cells[0], first);
     assert!(cells[0]["states"].as_u64() > Some(0));
@@ -108,7 +109,7 @@ fn a_single_cell_is_told_with_its_trace() {
 
 #[test]
 fn a_bound_that_is_hit_is_undecided() {
-    for bound in [["--max-states", "100"], ["--memory", "100K"]] {
+    for bound in [["--max-states", "100"], ["--memory", "1M"]] {
         let cell = [
             "uffd-wp",
             "--os",

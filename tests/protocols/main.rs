@@ -1,16 +1,20 @@
 //! The protocols of `tests/scenarios`: what the explorer derives for each cell of each matrix, held
 //! fast, and that it derives it the same way every time.
 
+mod choices;
 mod diagnostics;
+mod ends;
 mod engine;
 mod matrices;
 mod model;
 mod mutants;
 mod shape;
+mod unused;
 
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 
-use notifier::explore::{Cell, Limits, Reductions, Report, embedded, explore};
+use notifier::explore::{Cell, Limits, NAMES, Reductions, Report, embedded, explore};
 use notifier::scenario::{Checked, Diagnostic, check, parse, text};
 
 /// The scenario of this name.
@@ -30,8 +34,15 @@ fn report_with(checked: &Checked, cell: &Cell, reductions: Reductions) -> Report
     explore(checked, cell, &Limits::default(), reductions, &mut watch).expect("it can be explored")
 }
 
-/// All cells of a scenario.
-fn reports(name: &str) -> Vec<Report> {
+/// All cells of a scenario that comes with the explorer: explored once, for all tests that look.
+fn reports(name: &str) -> &'static [Report] {
+    static KNOWN: [OnceLock<Vec<Report>>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
+    let at = NAMES.iter().position(|known| *known == name);
+    KNOWN[at.expect("it comes with the explorer")].get_or_init(|| reports_anew(name))
+}
+
+/// The same, explored now.
+fn reports_anew(name: &str) -> Vec<Report> {
     let checked = scenario(name);
     Cell::all(&checked)
         .iter()

@@ -2,18 +2,17 @@
 
 use notifier::explore::{Cell, NAMES, Verdict};
 
-use crate::{report, scenario};
+use crate::{report, reports, scenario};
 
 /// Everything that does not hold has a trace; each of its steps says who does what, and a livelock's
 /// ends in something that repeats.
 #[test]
 fn what_does_not_hold_is_told_step_by_step() {
-    for name in NAMES.into_iter().filter(|name| *name != "uffd-wp") {
-        let checked = scenario(name);
-        for cell in Cell::all(&checked) {
-            for property in report(&checked, &cell).properties {
-                let what = format!("{name} {cell:?} {}", property.property);
-                let Some(trace) = property.trace else {
+    for name in NAMES {
+        for report in reports(name) {
+            for property in &report.properties {
+                let what = format!("{name} {:?} {}", report.cell, property.property);
+                let Some(trace) = &property.trace else {
                     assert_eq!(property.verdict, Verdict::Holds, "{what}");
                     continue;
                 };

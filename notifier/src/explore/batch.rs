@@ -2,12 +2,17 @@
 
 use std::ops::Range;
 
-use super::machine::{Edge, Machine, Misfit, State};
+use super::machine::{Edge, Machine, State};
 use super::memo::Memo;
+use super::mistake::Mistake;
 use super::store::{Store, hash};
 
 /// States that are remembered as found lately: as many as fit well into a processor's second cache.
 const RECENT: usize = 1 << 14;
+
+/// Steps after which a batch is full. Few states have more than some, but a scenario may let one have
+/// thousands.
+const FULL: u64 = 1 << 14;
 
 /// What the steps from some states lead to.
 pub(super) struct Batch<const W: usize> {
@@ -50,17 +55,22 @@ impl<'a, const W: usize> Worker<'a, W> {
         }
     }
 
-    /// Makes all steps from the states with these numbers; `asked` has a bit for each condition
-    /// that is not known to be broken.
+    /// What it has handed on was not taken: only `known` is sure to be found.
+    pub(super) fn forget(&mut self, known: State<W>) {
+        self.recent.fill(known);
+    }
+
+    /// Makes all steps from the first of the states with these numbers, as many as make a batch full;
+    /// where to go on. `asked` has a bit for each condition that is not known to be broken.
     pub(super) fn expand(
         &mut self,
         store: &Store<W>,
         from: Range<usize>,
         asked: u16,
         batch: &mut Batch<W>,
-    ) -> Result<(), Misfit> {
+    ) -> Result<usize, Mistake> {
         batch.clear();
-        for id in from {
+        for id in from.clone() {
             let state = store.get(id);
             self.edges.clear();
             self.memo.successors(&state, &mut self.edges)?;
@@ -82,8 +92,11 @@ impl<'a, const W: usize> Worker<'a, W> {
                     hand_on(&mut self.recent, &edge.state, batch);
                 }
             }
+            if batch.steps >= FULL {
+                return Ok(id + 1);
+            }
         }
-        Ok(())
+        Ok(from.end)
     }
 }
 

@@ -5,7 +5,7 @@ use super::layout::Field;
 use crate::scenario::Span;
 
 /// A value that is worked out from a state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Ex {
     Const(i64),
     Get(Field),
@@ -80,7 +80,7 @@ impl Ex {
 }
 
 /// Where a value goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
     /// One field, or all those of an array.
     pub(super) fields: Vec<Field>,
@@ -141,6 +141,8 @@ pub(super) struct Code {
     pub(super) inside: Vec<bool>,
     /// How a trace tells the step that begins here.
     pub(super) words: Vec<String>,
+    /// Where in the text this instruction comes from.
+    pub(super) spans: Vec<Span>,
     /// For each instruction at which a step can begin, and for the end, its number in the packed
     /// program counter.
     pub(super) stop_of: Vec<Option<u32>>,
@@ -152,11 +154,12 @@ pub(super) struct Code {
 }
 
 impl Code {
-    pub(super) fn push(&mut self, instr: Instr, start: bool, words: &str) -> usize {
+    pub(super) fn push(&mut self, instr: Instr, start: bool, words: &str, span: Span) -> usize {
         self.instrs.push(instr);
         self.starts.push(start);
         self.inside.push(false);
         self.words.push(words.into());
+        self.spans.push(span);
         self.instrs.len() - 1
     }
 

@@ -2,10 +2,10 @@
 //!
 //! Memory is sequentially consistent: a step sees all that earlier steps did.
 
-use super::code::{Code, Ex, Instr, Target};
-use super::layout::Field;
-use super::program::Program;
-use crate::scenario::Span;
+use super::code::{Ex, Instr};
+use super::mistake::Mistake;
+use super::program::{Context, Program};
+use super::step::{Point, Run, Ways};
 
 /// A packed state.
 pub(super) type State<const W: usize> = [u64; W];
@@ -14,7 +14,7 @@ pub(super) type State<const W: usize> = [u64; W];
 pub(super) type Actor = usize;
 
 /// What a step does beyond changing the state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Effects {
     /// A bit for each condition that it breaks.
     pub(super) broken: u16,
@@ -30,62 +30,63 @@ pub(super) struct Edge<const W: usize> {
     pub(super) effects: Effects,
 }
 
-/// A value that does not fit where the step at this place puts it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Misfit {
-    pub(super) span: Span,
-    pub(super) value: i64,
-    pub(super) most: u64,
-}
-
 /// A program over states of `W` words.
 pub(super) struct Machine<'a, const W: usize> {
     pub(super) program: &'a Program,
 }
 
-/// A step that is being made.
-struct Run<'a, const W: usize> {
-    code: &'a Code,
-    /// The program counter to store at the next stop; an event has none.
-    pc: Option<Field>,
-    actor: Actor,
-    out: &'a mut Vec<Edge<W>>,
-}
-
 impl<const W: usize> Machine<'_, W> {
-    /// All states in which the scenario may begin.
-    pub(super) fn initial(&self) -> Result<Vec<Edge<W>>, Misfit> {
+    /// The ways in which the scenario may begin, none of them gone yet.
+    pub(super) fn beginnings(&self) -> Ways<W> {
         let mut state = [0; W];
         for (field, value) in &self.program.defaults {
             field.set(&mut state, *value);
         }
-        let mut begun = Vec::new();
-        let code = &self.program.initial;
-        let mut run = Run {
-            code,
+        Ways::from(Point {
+            at: 0,
+            state,
+            effects: Effects::default(),
+        })
+    }
+
+    /// Goes on one of the ways in which the scenario may begin; whether there was one. If it led to an
+    /// initial state, that goes to `out`.
+    pub(super) fn begin(
+        &self,
+        ways: &mut Ways<W>,
+        out: &mut Vec<Edge<W>>,
+    ) -> Result<bool, Mistake> {
+        let run = Run {
+            code: &self.program.initial,
             pc: None,
             actor: 0,
-            out: &mut begun,
         };
-        self.run(&mut run, state, 0, Effects::default())?;
-        for (actor, context) in self.program.contexts.iter().enumerate() {
-            let code = &context.code;
-            let mut next = Vec::new();
-            for edge in begun {
-                let mut run = Run {
-                    code,
-                    pc: Some(context.pc),
-                    actor,
-                    out: &mut next,
-                };
-                match code.stop_of.first().copied().flatten() {
-                    Some(_) => self.stop(&mut run, edge.state, 0, edge.effects),
-                    None => self.run(&mut run, edge.state, 0, edge.effects)?,
-                }
-            }
-            begun = next;
+        let mut begun = Vec::new();
+        let gone = self.advance(run, ways, &mut begun)?;
+        for edge in begun {
+            out.extend(self.settle(edge)?);
         }
-        Ok(begun)
+        Ok(gone)
+    }
+
+    /// Every agent does what it has to do before its first step; an initial state is the result.
+    fn settle(&self, begun: Edge<W>) -> Result<Option<Edge<W>>, Mistake> {
+        let mut settled = Some(begun);
+        for (actor, context) in self.program.contexts.iter().enumerate() {
+            let Some(Edge { state, effects, .. }) = settled else {
+                break;
+            };
+            let run = run_of(actor, context);
+            let (at, mut next) = (0, Vec::new());
+            let point = Point { at, state, effects };
+            match context.code.stop_of.first().copied().flatten() {
+                Some(_) => next.push(self.stop(run, point)),
+                None => self.run(run, point, &mut next)?,
+            }
+            // No choice comes before a first step: a choice begins one.
+            settled = next.first().copied();
+        }
+        Ok(settled)
     }
 
     /// All steps that may be made in `state`, in an order that depends on nothing else.
@@ -93,7 +94,7 @@ impl<const W: usize> Machine<'_, W> {
         &self,
         state: &State<W>,
         out: &mut Vec<Edge<W>>,
-    ) -> Result<(), Misfit> {
+    ) -> Result<(), Mistake> {
         (0..self.actors()).try_for_each(|actor| self.steps_of(actor, state, out))
     }
 
@@ -108,7 +109,7 @@ impl<const W: usize> Machine<'_, W> {
         actor: Actor,
         state: &State<W>,
         out: &mut Vec<Edge<W>>,
-    ) -> Result<(), Misfit> {
+    ) -> Result<(), Mistake> {
         let Some(context) = self.program.contexts.get(actor) else {
             return self.happen(actor, state, out);
         };
@@ -124,28 +125,36 @@ impl<const W: usize> Machine<'_, W> {
         if matches!(code.instrs[*first], Instr::End) {
             return Ok(());
         }
-        let mut run = Run {
-            code,
-            pc: Some(context.pc),
-            actor,
-            out,
+        let point = Point {
+            at: *first,
+            state: *state,
+            effects: Effects::default(),
         };
-        self.run(&mut run, *state, *first, Effects::default())
+        self.run(run_of(actor, context), point, out)
     }
 
-    fn happen(&self, actor: Actor, state: &State<W>, out: &mut Vec<Edge<W>>) -> Result<(), Misfit> {
+    fn happen(
+        &self,
+        actor: Actor,
+        state: &State<W>,
+        out: &mut Vec<Edge<W>>,
+    ) -> Result<(), Mistake> {
         let event = &self.program.events[actor - self.program.contexts.len()];
         if self.eval(&event.condition, state) == 0 {
             return Ok(());
         }
         let before = out.len();
-        let mut run = Run {
+        let run = Run {
             code: &event.code,
             pc: None,
             actor,
-            out,
         };
-        self.run(&mut run, *state, 0, Effects::default())?;
+        let point = Point {
+            at: 0,
+            state: *state,
+            effects: Effects::default(),
+        };
+        self.run(run, point, out)?;
         for edge in &mut out[before..] {
             let scratch = event.scratch.iter();
             scratch.for_each(|field| field.set(&mut edge.state, 0));
@@ -197,7 +206,8 @@ impl<const W: usize> Machine<'_, W> {
             .map(|(at, _)| at)
     }
 
-    fn is_over(&self, context: usize, state: &State<W>) -> bool {
+    /// Whether a context has nothing more to do.
+    pub(super) fn is_over(&self, context: usize, state: &State<W>) -> bool {
         let context = &self.program.contexts[context];
         let at = context.pc.get(state);
         match context.condition {
@@ -224,125 +234,6 @@ impl<const W: usize> Machine<'_, W> {
                 (&event.name, &event.words)
             }
         }
-    }
-
-    fn run(
-        &self,
-        run: &mut Run<'_, W>,
-        mut state: State<W>,
-        mut at: usize,
-        mut effects: Effects,
-    ) -> Result<(), Misfit> {
-        loop {
-            let mut next = at + 1;
-            match &run.code.instrs[at] {
-                Instr::Assign(target, value, span) => {
-                    let value = self.eval(value, &state);
-                    self.put(target, value, *span, &mut state)?;
-                }
-                Instr::Cmpxchg(target, now, old, new, success, span) => {
-                    let same = self.eval(now, &state) == self.eval(old, &state);
-                    if same {
-                        let new = self.eval(new, &state);
-                        self.put(target, new, *span, &mut state)?;
-                    }
-                    self.put(success, same.into(), *span, &mut state)?;
-                }
-                Instr::Await(condition) if self.eval(condition, &state) == 0 => return Ok(()),
-                Instr::Unless(condition, to) if self.eval(condition, &state) == 0 => next = *to,
-                Instr::Jump(to) => next = *to,
-                Instr::Choose(branches) => {
-                    for branch in branches {
-                        self.go_on(run, state, *branch, effects)?;
-                    }
-                    return Ok(());
-                }
-                Instr::Forbid(property, condition) => {
-                    effects.broken |= u16::from(self.eval(condition, &state) != 0) << property;
-                }
-                Instr::Count(counter) => effects.counted |= 1 << counter,
-                Instr::Await(_) | Instr::Unless(..) | Instr::Enter => {}
-                Instr::End => next = at,
-            }
-            if self.stops(run, next) {
-                self.stop(run, state, next, effects);
-                return Ok(());
-            }
-            at = next;
-        }
-    }
-
-    fn go_on(
-        &self,
-        run: &mut Run<'_, W>,
-        state: State<W>,
-        at: usize,
-        effects: Effects,
-    ) -> Result<(), Misfit> {
-        if self.stops(run, at) {
-            self.stop(run, state, at, effects);
-            return Ok(());
-        }
-        self.run(run, state, at, effects)
-    }
-
-    #[expect(clippy::unused_self, reason = "belongs with `stop`")]
-    fn stops(&self, run: &Run<'_, W>, at: usize) -> bool {
-        run.code.starts[at] && run.pc.is_some() || matches!(run.code.instrs[at], Instr::End)
-    }
-
-    /// The step is over, and the next one of this actor begins at `at`.
-    fn stop(&self, run: &mut Run<'_, W>, mut state: State<W>, at: usize, effects: Effects) {
-        if let (Some(pc), Some(stop)) = (run.pc, run.code.stop_of.get(at).copied().flatten()) {
-            let keep = &run.code.keep[stop as usize];
-            state
-                .iter_mut()
-                .zip(keep)
-                .for_each(|(word, keep)| *word &= keep);
-            let handler = self.program.contexts[run.actor].condition.is_some();
-            let ended = handler && matches!(run.code.instrs[at], Instr::End);
-            pc.set(&mut state, if ended { 0 } else { stop.into() });
-        }
-        run.out.push(Edge {
-            state,
-            actor: run.actor,
-            effects,
-        });
-    }
-
-    fn put(
-        &self,
-        target: &Target,
-        value: i64,
-        span: Span,
-        state: &mut State<W>,
-    ) -> Result<(), Misfit> {
-        let Some(value) = u64::try_from(value)
-            .ok()
-            .filter(|value| *value <= target.most)
-        else {
-            return Err(Misfit {
-                span,
-                value,
-                most: target.most,
-            });
-        };
-        let index = target
-            .index
-            .as_ref()
-            .map_or(0, |index| self.eval(index, state));
-        let Some(field) = usize::try_from(index)
-            .ok()
-            .and_then(|index| target.fields.get(index))
-        else {
-            return Ok(());
-        };
-        let value = match target.part {
-            None => value,
-            Some((shift, ones)) => field.get(state) & !(ones << shift) | value << shift,
-        };
-        field.set(state, value);
-        Ok(())
     }
 
     /// The value of an expression; truth is 1 or 0.
@@ -389,6 +280,14 @@ impl<const W: usize> Machine<'_, W> {
                     .all(|context| self.is_over(context, state)),
             ),
         }
+    }
+}
+
+fn run_of(actor: Actor, context: &Context) -> Run<'_> {
+    Run {
+        code: &context.code,
+        pc: Some(context.pc),
+        actor,
     }
 }
 

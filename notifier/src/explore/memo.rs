@@ -9,12 +9,15 @@
 
 use super::code::{Code, Ex, Instr};
 use super::layout::{Field, bits_of};
-use super::machine::{Actor, Edge, Effects, Machine, Misfit, State};
+use super::machine::{Actor, Edge, Effects, Machine, State};
+use super::mistake::Mistake;
 use super::program::{Context, Program};
 use super::store::hash;
 
 /// Values that are kept at most, some 5 MiB; what is beyond is worked out each time.
 const MOST: usize = 1 << 16;
+/// Changes that are kept for them at most; where steps have many ways these are what takes room.
+const MOST_CHANGES: usize = 4 * MOST;
 /// Places for them at first.
 const FIRST: usize = 1 << 10;
 
@@ -80,7 +83,7 @@ impl<'a, const W: usize> Memo<'a, W> {
         &mut self,
         state: &State<W>,
         out: &mut Vec<Edge<W>>,
-    ) -> Result<(), Misfit> {
+    ) -> Result<(), Mistake> {
         for actor in 0..self.actors.len() {
             let looks = &self.actors[actor];
             let at = usize::try_from(looks.pc.get(state)).ok();
@@ -126,8 +129,8 @@ impl<'a, const W: usize> Memo<'a, W> {
         slot
     }
 
-    fn learn(&mut self, actor: Actor, value: &State<W>, mask: &State<W>) -> Result<(), Misfit> {
-        if self.len == MOST {
+    fn learn(&mut self, actor: Actor, value: &State<W>, mask: &State<W>) -> Result<(), Mistake> {
+        if self.len == MOST || self.changes.len() > MOST_CHANGES {
             return Ok(());
         }
         let others = std::array::from_fn(|at| value[at] | !mask[at]);

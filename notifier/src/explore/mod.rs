@@ -7,23 +7,27 @@
 mod batch;
 mod code;
 mod compile;
+mod ends;
 mod entries;
 mod layout;
 mod live;
 mod machine;
 mod memo;
+mod mistake;
 mod observe;
 mod program;
 mod progress;
 mod report;
 mod scenarios;
 mod search;
+mod step;
 mod store;
 mod trace;
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
+pub use ends::{Ends, Standing};
 pub use observe::{Observed, observe};
 pub use progress::Most;
 pub use report::{Bounds, PropertyReport, Report, Table, Verdict};
@@ -107,7 +111,8 @@ impl Default for Limits {
 /// Whether states that differ in nothing that matters are taken for one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reductions {
-    /// Registers that nobody reads any more are cleared.
+    /// Registers that nobody reads any more are cleared, and places in a program from which all goes
+    /// on alike are one.
     #[default]
     On,
     /// No state is taken for another: only for checking that the reductions change no verdict.
@@ -139,8 +144,41 @@ pub enum Bound {
 ///
 /// # Errors
 /// A variant that the file does not declare, a program or state that is too large, a value that does
-/// not fit where a step puts it; not yet [located](Diagnostic::locate).
+/// not fit where a step puts it, a step that can go in too many ways, a scenario of which no run comes
+/// to its end (see [`Report::endless`]); not yet [located](Diagnostic::locate).
 pub fn explore(
+    checked: &Checked,
+    cell: &Cell,
+    limits: &Limits,
+    reductions: Reductions,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, Diagnostic> {
+    let report = survey(checked, cell, limits, reductions, watch)?;
+    match report.endless() {
+        Some(error) => Err(error),
+        None => Ok(report),
+    }
+}
+
+/// The same, but for whoever wants to know of a scenario without end what there is to be known.
+pub(crate) fn survey(
+    checked: &Checked,
+    cell: &Cell,
+    limits: &Limits,
+    reductions: Reductions,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, Diagnostic> {
+    let mut search = |reductions| search_all(checked, cell, limits, reductions, watch);
+    match search(reductions) {
+        // Steps that are alike were taken for one: which of them is wrong is seen without that.
+        Err(error) if reductions == Reductions::On => {
+            Err(search(Reductions::Off).err().unwrap_or(error))
+        }
+        told => told,
+    }
+}
+
+fn search_all(
     checked: &Checked,
     cell: &Cell,
     limits: &Limits,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::code::Ex;
-use super::machine::{Machine, Misfit, State};
+use super::machine::{Machine, State};
 use super::program::{Program, Wanted};
 use super::search::Search;
 use super::{Bound, Cell, Limits, Progress, Reductions, compile};
@@ -14,9 +14,10 @@ use crate::scenario::{Checked, Diagnostic};
 /// The states of one cell as a condition can see them.
 ///
 /// Kept of a state are the shared and ghost variables, which frames are freed, and which agents are
-/// done or between two instructions. Locks, which no condition can name, are kept only where all
-/// agents are done: one that is left held then is worth knowing. Two scenarios of which this is equal
-/// satisfy the same conditions on states, whatever those are.
+/// done or between two instructions. Locks are kept only where all agents are done: one that is left
+/// held then is worth knowing, and on the way they are how a protocol does what it does. Two scenarios
+/// of which this is equal satisfy the same conditions on states, whatever those are, if they don't ask
+/// for a lock before the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     states: HashSet<Box<[u64]>>,
@@ -70,8 +71,7 @@ fn collect<const W: usize>(
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Result<Observed, Bound>, Diagnostic> {
     let machine = Machine::<W> { program };
-    let told = |misfit: Misfit| Diagnostic::new(misfit.span, "a value that does not fit");
-    let search = Search::run(&machine, limits, watch).map_err(told)?;
+    let search = Search::run(&machine, limits, watch)?;
     if let Some(bound) = search.cut {
         return Ok(Err(bound));
     }

@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::code::Ex;
-use super::machine::{Edge, Misfit};
+use super::machine::{Edge, State};
+use super::mistake::Mistake;
 use super::search::Search;
 use super::trace::Way;
 
@@ -38,7 +38,7 @@ struct Steps {
 }
 
 impl<const W: usize> Search<'_, W> {
-    fn steps_between(&self, counter: Option<usize>) -> Result<Steps, Misfit> {
+    fn steps_between(&self, counter: Option<usize>) -> Result<Steps, Mistake> {
         let mut steps = Steps {
             first: vec![0],
             to: Vec::new(),
@@ -62,13 +62,11 @@ impl<const W: usize> Search<'_, W> {
         Ok(steps)
     }
 
-    /// Which states can reach one where `success` holds, by going backwards until nothing is new.
-    pub(super) fn lost(&self, success: &Ex) -> Result<Lost, Misfit> {
+    /// Which states can reach one that is a success, by going backwards until nothing is new.
+    pub(super) fn lost(&self, success: impl Fn(&State<W>) -> bool) -> Result<Lost, Mistake> {
         let steps = self.steps_between(None)?;
         let count = self.store.len();
-        let mut good: Vec<bool> = (0..count)
-            .map(|id| self.machine.eval(success, &self.store.get(id)) != 0)
-            .collect();
+        let mut good: Vec<bool> = (0..count).map(|id| success(&self.store.get(id))).collect();
         let before = steps.backwards(count);
         let mut waiting: Vec<usize> = (0..count).filter(|id| good[*id]).collect();
         while let Some(id) = waiting.pop() {
@@ -87,7 +85,7 @@ impl<const W: usize> Search<'_, W> {
         &self,
         lost: usize,
         counter: Option<usize>,
-    ) -> Result<(Way<W>, Option<usize>), Misfit> {
+    ) -> Result<(Way<W>, Option<usize>), Mistake> {
         let mut way = self.way_to(lost)?;
         let near = self.near(lost)?;
         let mut best: Option<(Vec<Edge<W>>, Vec<Edge<W>>)> = None;
@@ -120,7 +118,7 @@ impl<const W: usize> Search<'_, W> {
 
     /// The states that can be reached from `from`, nearest first, each with a shortest way there; no
     /// more than some hundreds.
-    fn near(&self, from: usize) -> Result<Vec<(usize, Vec<Edge<W>>)>, Misfit> {
+    fn near(&self, from: usize) -> Result<Vec<(usize, Vec<Edge<W>>)>, Mistake> {
         let mut known = HashMap::from([(from, ())]);
         let mut all = vec![(from, Vec::new())];
         let mut at = 0;
@@ -143,7 +141,7 @@ impl<const W: usize> Search<'_, W> {
         Ok(all)
     }
 
-    fn edges(&self, id: usize) -> Result<Vec<Edge<W>>, Misfit> {
+    fn edges(&self, id: usize) -> Result<Vec<Edge<W>>, Mistake> {
         let mut edges = Vec::new();
         self.machine.successors(&self.store.get(id), &mut edges)?;
         Ok(edges)
@@ -155,7 +153,7 @@ impl<const W: usize> Search<'_, W> {
         home: usize,
         counter: Option<usize>,
         counted: bool,
-    ) -> Result<Option<Vec<Edge<W>>>, Misfit> {
+    ) -> Result<Option<Vec<Edge<W>>>, Mistake> {
         if counted && counter.is_none() {
             return Ok(None);
         }
@@ -184,7 +182,7 @@ impl<const W: usize> Search<'_, W> {
     }
 
     /// How often the counter's steps can be made on one way from the beginning.
-    pub(super) fn most(&self, counter: usize) -> Result<Most, Misfit> {
+    pub(super) fn most(&self, counter: usize) -> Result<Most, Mistake> {
         let steps = self.steps_between(Some(counter))?;
         Ok(steps.most(self.store.len()))
     }

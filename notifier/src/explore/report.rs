@@ -3,13 +3,15 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use super::machine::{Machine, Misfit};
+use super::ends::{self, Ends, Standing};
+use super::machine::Machine;
+use super::mistake::Mistake;
 use super::program::{Program, Wanted};
 use super::progress::Most;
 use super::search::Search;
 use super::trace::Trace;
 use super::{Bound, Cell, Limits, Progress};
-use crate::scenario::tree::{Count, Demand, Kind, Variable};
+use crate::scenario::tree::{Count, Demand, Kind, Scope, Variable};
 use crate::scenario::{Checked, Diagnostic, Symbols};
 
 /// What the search says about a condition.
@@ -43,6 +45,10 @@ pub struct PropertyReport {
     pub property: String,
     /// What it means.
     pub about: String,
+    /// What is asked for.
+    pub demand: Demand,
+    /// Of which states.
+    pub scope: Scope,
     /// What the search says.
     pub verdict: Verdict,
     /// States that were known when that was decided.
@@ -152,8 +158,14 @@ pub struct Report {
     pub tables: Vec<Table>,
     /// The way to a state where somebody waits for ever for something that can't come.
     pub stuck: Option<Trace>,
-    /// Whether there is a state in which all agents are done.
-    pub ends: bool,
+    /// The way to a state from which not all agents can come to their end any more, though nobody
+    /// waits, and once round a circle there.
+    pub astray: Option<Trace>,
+    /// Whether its runs come to their end. `None` if the search did not see all states, or if nobody
+    /// waits for ever, some run ends, and no condition asks anything `finally`.
+    pub ends: Option<Ends>,
+    /// If no run comes to its end, where those stand who can't.
+    pub standing: Vec<Standing>,
     /// Why the search was not carried to its end.
     pub cut: Option<Bound>,
 }
@@ -164,6 +176,28 @@ impl Report {
         self.properties
             .iter()
             .all(|property| property.verdict == Verdict::Holds)
+    }
+
+    /// What is wrong if everything holds only because no run comes to its end: an agent waits or goes
+    /// round for ever on every way. It is no mistake where something is violated, or where only
+    /// progress is asked, which is about runs that never end, too.
+    pub fn endless(&self) -> Option<Diagnostic> {
+        let told = self.ends != Some(Ends::Never) || !self.holds();
+        if told || (self.asks_progress() && !self.asks_finally()) {
+            return None;
+        }
+        ends::endless(&self.cell, &self.standing)
+    }
+
+    /// Whether a condition is about the states in which all agents are done.
+    pub fn asks_finally(&self) -> bool {
+        let mut properties = self.properties.iter();
+        properties.any(|property| property.scope == Scope::Finally)
+    }
+
+    fn asks_progress(&self) -> bool {
+        let mut properties = self.properties.iter();
+        properties.any(|property| property.demand == Demand::Progress)
     }
 }
 
@@ -176,14 +210,17 @@ pub(super) fn report<const W: usize>(
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, Diagnostic> {
     let machine = Machine::<W> { program };
-    let search = Search::run(&machine, limits, watch).map_err(misfit)?;
-    let stuck = search
-        .stuck
-        .map(|id| search.way_to(id))
-        .transpose()
-        .map_err(misfit)?;
+    let search = Search::run(&machine, limits, watch)?;
+    let stuck = search.stuck.map(|id| search.way_to(id)).transpose()?;
+    let (ends, lost) = search.ends(limits)?;
+    let astray = lost.filter(|_| stuck.is_none());
+    let astray = astray.map(|id| search.way_around(id, None)).transpose()?;
+    let standing = match ends {
+        Some(Ends::Never) => search.standing()?,
+        _ => Vec::new(),
+    };
     let properties = program.properties.iter().enumerate();
-    let properties: Result<_, _> = properties
+    let properties: Result<_, Mistake> = properties
         .map(|(number, wanted)| property(&search, number, wanted))
         .collect();
     Ok(Report {
@@ -195,10 +232,12 @@ pub(super) fn report<const W: usize>(
         bits: program.bits,
         bytes: search.store.bytes(),
         bounds: Bounds::of(checked),
-        properties: properties.map_err(misfit)?,
+        properties: properties?,
         tables: tables(&search),
         stuck: stuck.map(|way| search.tell(&way, None)),
-        ends: search.ended,
+        astray: astray.map(|(way, again)| search.tell(&way, again)),
+        ends,
+        standing,
         cut: search.cut,
     })
 }
@@ -207,10 +246,12 @@ fn property<const W: usize>(
     search: &Search<'_, W>,
     number: usize,
     wanted: &Wanted,
-) -> Result<PropertyReport, Misfit> {
+) -> Result<PropertyReport, Mistake> {
     let mut report = PropertyReport {
         property: wanted.name.clone(),
         about: wanted.about.clone(),
+        demand: wanted.demand,
+        scope: wanted.scope,
         verdict: Verdict::Undecided,
         states: search.store.len(),
         trace: None,
@@ -244,12 +285,15 @@ fn progress<const W: usize>(
     search: &Search<'_, W>,
     wanted: &Wanted,
     report: &mut PropertyReport,
-) -> Result<(), Misfit> {
+) -> Result<(), Mistake> {
     let (Some(success), None) = (&wanted.condition, search.cut) else {
         return Ok(());
     };
     report.verdict = Verdict::Holds;
-    if let Some(lost) = search.lost(success)?.first() {
+    if let Some(lost) = search
+        .lost(|state| search.machine.eval(success, state) != 0)?
+        .first()
+    {
         let (way, again) = search.way_around(lost, wanted.counter)?;
         report.verdict = Verdict::Livelock;
         report.trace = Some(search.tell(&way, again));
@@ -281,10 +325,4 @@ fn tables<const W: usize>(search: &Search<'_, W>) -> Vec<Table> {
         }
     });
     table.collect()
-}
-
-fn misfit(misfit: Misfit) -> Diagnostic {
-    let Misfit { span, value, most } = misfit;
-    let message = format!("a step puts {value} here, and only 0..{most} fits");
-    Diagnostic::new(span, message)
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 
 use super::batch::{Batch, Worker};
-use super::machine::{Edge, Machine, Misfit, State};
+use super::machine::{Edge, Machine, State};
+use super::mistake::Mistake;
 use super::program::Wanted;
 use super::store::{Store, hash};
 use super::{Bound, Limits, Progress};
@@ -15,6 +16,8 @@ use crate::scenario::tree::{Demand, Scope};
 const BATCH: usize = 128;
 /// Batches that a thread makes before all wait for each other, if there are several.
 const ROUND: usize = 256;
+/// States that a thread hands over at most before that.
+const HANDED: usize = 1 << 17;
 /// Steps between two looks at whether to go on.
 const REPORT: u64 = 1 << 16;
 
@@ -37,21 +40,34 @@ pub(super) enum Place<const W: usize> {
 struct Watch<'a> {
     limits: &'a Limits,
     report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
-    /// The steps when it was told last.
+    /// How much was done when it was told last: steps, or choices at the beginning.
     reported: u64,
 }
 
 impl Watch<'_> {
-    /// The limit that keeps it from going on.
+    /// The limit that keeps it from taking one more state.
     fn hit<const W: usize>(&self, store: &Store<W>) -> Option<Bound> {
-        let Limits { states, memory, .. } = *self.limits;
-        if store.len() >= states {
-            Some(Bound::States(states))
-        } else if store.bytes_with_one_more() > memory {
-            Some(Bound::Memory(memory))
-        } else {
-            None
+        let states = self.limits.states;
+        let full = (store.len() >= states).then_some(Bound::States(states));
+        full.or(self.fills(store, 0))
+    }
+
+    /// The limit that keeps it from going on with so many bytes in use beside the states.
+    fn fills<const W: usize>(&self, store: &Store<W>, beside: usize) -> Option<Bound> {
+        let memory = self.limits.memory;
+        let bytes = store.bytes_with_one_more().saturating_add(beside);
+        (bytes > memory).then_some(Bound::Memory(memory))
+    }
+
+    /// Tells how far it has come, if enough was done since the last time; whether it is to stop.
+    fn tell(&mut self, done: u64, progress: Progress) -> Option<Bound> {
+        if done < self.reported + REPORT {
+            return None;
         }
+        self.reported = done;
+        (self.report)(progress)
+            .is_break()
+            .then_some(Bound::Interrupted)
     }
 }
 
@@ -69,6 +85,8 @@ pub(super) struct Search<'a, const W: usize> {
     pub(super) stuck: Option<usize>,
     /// Whether all agents are done somewhere.
     pub(super) ended: bool,
+    /// Whether all states were found: neither a limit nor the last answer stopped it.
+    pub(super) complete: bool,
     pub(super) steps: u64,
     /// Why it was not carried to its end.
     pub(super) cut: Option<Bound>,
@@ -80,7 +98,7 @@ impl<'a, const W: usize> Search<'a, W> {
         machine: &'a Machine<'a, W>,
         limits: &Limits,
         report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, Mistake> {
         let program = machine.program;
         let mut search = Self {
             machine,
@@ -90,44 +108,66 @@ impl<'a, const W: usize> Search<'a, W> {
             rows: program.tables.iter().map(|_| BTreeSet::new()).collect(),
             stuck: None,
             ended: false,
+            complete: false,
             steps: 0,
             cut: None,
         };
-        for edge in machine.initial()? {
-            if search.store.insert(&edge.state, hash(&edge.state)) {
-                search.see(&edge.state);
-            }
-        }
-        search.all(limits, report)?;
-        Ok(search)
-    }
-
-    fn all(
-        &mut self,
-        limits: &Limits,
-        report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<(), Misfit> {
-        if self.store.len() == 0 {
-            return Ok(());
-        }
-        let worker = |_| Worker::new(self.machine, self.store.get(0));
-        let mut workers: Vec<_> = (0..limits.threads.get()).map(worker).collect();
         let mut watch = Watch {
             limits,
             report,
             reported: 0,
         };
+        search.begin(&mut watch)?;
+        watch.reported = 0;
+        search.all(&mut watch)?;
+        Ok(search)
+    }
+
+    /// Finds the initial states, of which there may be too many as well.
+    fn begin(&mut self, watch: &mut Watch<'_>) -> Result<(), Mistake> {
+        let mut ways = self.machine.beginnings();
+        let (mut found, mut gone) = (Vec::new(), 0);
+        while self.cut.is_none() && self.machine.begin(&mut ways, &mut found)? {
+            gone += 1;
+            for Edge { state, .. } in found.drain(..) {
+                self.begin_with(&state, watch);
+            }
+            let told = watch.tell(gone, self.progress());
+            let beside = ways.bytes_with_one_more();
+            self.cut = self.cut.or(told).or(watch.fills(&self.store, beside));
+        }
+        Ok(())
+    }
+
+    fn begin_with(&mut self, state: &State<W>, watch: &Watch<'_>) {
+        let hash = hash(state);
+        if self.store.find_hashed(state, hash).is_some() {
+            return;
+        }
+        self.cut = self.cut.or(watch.hit(&self.store));
+        if self.cut.is_none() && self.store.insert(state, hash) {
+            self.see(state);
+        }
+    }
+
+    fn all(&mut self, watch: &mut Watch<'_>) -> Result<(), Mistake> {
+        if self.store.len() == 0 || self.cut.is_some() {
+            return Ok(());
+        }
+        let worker = |_| Worker::new(self.machine, self.store.get(0));
+        let mut workers: Vec<_> = (0..watch.limits.threads.get()).map(worker).collect();
         let mut at = 0;
         while at < self.store.len() {
             let end = self.store.len();
             self.levels.push(end);
             while at < end {
-                at = self.round(at..end, &mut workers, &mut watch)?;
+                at = self.round(at..end, &mut workers, watch)?;
                 if self.is_over() {
                     return Ok(());
                 }
             }
         }
+        self.complete = true;
         Ok(())
     }
 
@@ -138,35 +178,44 @@ impl<'a, const W: usize> Search<'a, W> {
         states: Range<usize>,
         workers: &mut [Worker<'a, W>],
         watch: &mut Watch<'_>,
-    ) -> Result<usize, Misfit> {
+    ) -> Result<usize, Mistake> {
         let share = (states.len() / workers.len()).next_multiple_of(BATCH);
         if workers.len() == 1 || share < ROUND / 8 * BATCH {
             return self.alone(states, &mut workers[0], watch);
         }
-        let share = share.min(ROUND * BATCH);
         let (store, asked) = (&self.store, self.asked());
-        let shares = batches(states.clone(), share);
+        let shares = shares(states, share.min(ROUND * BATCH));
         let made: Vec<_> = std::thread::scope(|scope| {
             let running = workers.iter_mut().zip(shares).map(|(worker, share)| {
-                scope.spawn(move || {
-                    let batches = batches(share, BATCH);
-                    let batches = batches.map(|range| sifted(worker, store, range, asked));
-                    batches.collect::<Vec<_>>()
-                })
+                let end = share.end;
+                let made = move || sifted(worker, store, share, asked);
+                (end, scope.spawn(made))
             });
             let running: Vec<_> = running.collect();
-            let ended = running.into_iter().map(|thread| thread.join());
-            ended
-                .map(|made| made.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
+            let ended = running.into_iter().map(|(end, thread)| {
+                let made = thread.join();
+                let made = made.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                (end, made)
+            });
+            ended.collect()
         });
-        for batch in made.into_iter().flatten() {
-            self.settle(&batch?, watch);
-            if self.is_over() {
+        let mut at = 0;
+        for (end, share) in made {
+            for (batch, from) in share {
+                self.settle(&batch?, watch);
+                at = from;
+                if self.is_over() {
+                    return Ok(at);
+                }
+            }
+            // What others have made from states behind those that this one has left is made again.
+            if at < end {
+                let known = self.store.get(0);
+                workers.iter_mut().for_each(|worker| worker.forget(known));
                 break;
             }
         }
-        Ok(states.end.min(states.start + share * workers.len()))
+        Ok(at)
     }
 
     fn alone(
@@ -174,16 +223,15 @@ impl<'a, const W: usize> Search<'a, W> {
         states: Range<usize>,
         worker: &mut Worker<'a, W>,
         watch: &mut Watch<'_>,
-    ) -> Result<usize, Misfit> {
+    ) -> Result<usize, Mistake> {
         let mut batch = Batch::new();
-        for range in batches(states.clone(), BATCH) {
-            worker.expand(&self.store, range, self.asked(), &mut batch)?;
+        let mut at = states.start;
+        while at < states.end && !self.is_over() {
+            let states = at..batch_end(at, states.end);
+            at = worker.expand(&self.store, states, self.asked(), &mut batch)?;
             self.settle(&batch, watch);
-            if self.is_over() {
-                break;
-            }
         }
-        Ok(states.end)
+        Ok(at)
     }
 
     /// The conditions that no step is known to break.
@@ -212,15 +260,13 @@ impl<'a, const W: usize> Search<'a, W> {
             }
         }
         broken.for_each(|broken| self.broken(broken.from, &broken.edge));
-        if self.steps >= watch.reported + REPORT {
-            watch.reported = self.steps;
-            let progress = Progress {
-                states: self.store.len(),
-                depth: self.levels.len() - 1,
-            };
-            if (watch.report)(progress).is_break() {
-                self.cut = Some(Bound::Interrupted);
-            }
+        self.cut = watch.tell(self.steps, self.progress());
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            states: self.store.len(),
+            depth: self.levels.len() - 1,
         }
     }
 
@@ -264,11 +310,14 @@ impl<'a, const W: usize> Search<'a, W> {
         }
     }
 
-    /// Whether going on can change nothing that is asked.
+    /// Whether going on can change nothing that is asked. That something is possible is no answer
+    /// as long as it is not known whether the scenario comes to its end at all.
     fn is_decided(&self) -> bool {
         let program = self.machine.program;
         let mut wanted = program.properties.iter().zip(&self.found);
+        let broken = |wanted: &Wanted| wanted.demand != Demand::Allowed;
         program.tables.is_empty()
+            && (self.ended || program.properties.iter().any(broken))
             && wanted.all(|(wanted, found)| wanted.demand != Demand::Progress && found.is_some())
     }
 }
@@ -285,21 +334,46 @@ fn shows<const W: usize>(machine: &Machine<'_, W>, wanted: &Wanted, state: &Stat
     }
 }
 
-/// These numbers in pieces of `size`, the last perhaps smaller.
-fn batches(all: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let first = all.clone().step_by(size);
-    first.map(move |first| first..all.end.min(first + size))
+/// Where the batch that begins at `at` ends: a batch never goes beyond a multiple of its size, so that
+/// it is the same whoever makes it.
+fn batch_end(at: usize, end: usize) -> usize {
+    end.min((at + 1).next_multiple_of(BATCH))
 }
 
-/// What is new of the steps from these states, to a thread that sees only what was settled before.
+/// These numbers in pieces of about `share`, each with whole batches but at both ends.
+fn shares(all: Range<usize>, share: usize) -> impl Iterator<Item = Range<usize>> {
+    let border = move |at: usize| all.end.min((at + share).next_multiple_of(BATCH));
+    let first = (all.start < all.end).then(|| all.start..border(all.start));
+    std::iter::successors(first, move |last| {
+        let next = last.end..border(last.end);
+        (!next.is_empty()).then_some(next)
+    })
+}
+
+/// A batch, and from where its maker goes on.
+type Made<const W: usize> = (Result<Batch<W>, Mistake>, usize);
+
+/// What is new of the steps from these states, to a thread that sees only what was settled before; it
+/// stops early if that is very much, or at a mistake.
 fn sifted<const W: usize>(
     worker: &mut Worker<'_, W>,
     store: &Store<W>,
     states: Range<usize>,
     asked: u16,
-) -> Result<Batch<W>, Misfit> {
-    let mut batch = Batch::new();
-    worker.expand(store, states, asked, &mut batch)?;
-    batch.sift(store);
-    Ok(batch)
+) -> Vec<Made<W>> {
+    let (mut made, mut at, mut handed) = (Vec::new(), states.start, 0);
+    while at < states.end && handed < HANDED {
+        let mut batch = Batch::new();
+        match worker.expand(store, at..batch_end(at, states.end), asked, &mut batch) {
+            Ok(next) => at = next,
+            Err(mistake) => {
+                made.push((Err(mistake), at));
+                break;
+            }
+        }
+        batch.sift(store);
+        handed += batch.states.len();
+        made.push((Ok(batch), at));
+    }
+    made
 }

@@ -1,6 +1,7 @@
 //! From a state back to the beginning, and how to tell it.
 
-use super::machine::{Edge, Misfit, State};
+use super::machine::{Edge, State};
+use super::mistake::Mistake;
 use super::search::{Place, Search};
 
 /// A way through the states that shows something.
@@ -46,7 +47,7 @@ pub(super) struct Way<const W: usize> {
 }
 
 impl<const W: usize> Search<'_, W> {
-    pub(super) fn way_to_place(&self, place: &Place<W>) -> Result<Way<W>, Misfit> {
+    pub(super) fn way_to_place(&self, place: &Place<W>) -> Result<Way<W>, Mistake> {
         match place {
             Place::At(id) => self.way_to(*id),
             Place::Step(from, edge) => {
@@ -59,7 +60,7 @@ impl<const W: usize> Search<'_, W> {
 
     /// A shortest way to a state. Where a state came from is not kept but found again: one of those
     /// that are one step nearer to the beginning, the first of them.
-    pub(super) fn way_to(&self, id: usize) -> Result<Way<W>, Misfit> {
+    pub(super) fn way_to(&self, id: usize) -> Result<Way<W>, Mistake> {
         let mut edges = Vec::new();
         let mut target = id;
         let mut level = self.levels.partition_point(|first| *first <= id) - 1;

@@ -7,7 +7,7 @@ use super::site::Site;
 use super::step::View;
 use crate::explore::Cell;
 use crate::scenario::tree::Scenario;
-use crate::scenario::{Checked, Diagnostic, Span, check};
+use crate::scenario::{Checked, Diagnostic, Span, check_edited};
 
 /// A step that can be tried without.
 #[derive(Clone, Debug)]
@@ -60,12 +60,12 @@ pub fn without(
     }
     let mut scenario = checked.scenario.clone();
     order.iter().for_each(|site| site.remove(&mut scenario));
-    Some(check(scenario))
+    Some(check_edited(scenario))
 }
 
 /// Where in the text of the original the steps are that are still come to.
 fn live_spans(scenario: Scenario, cell: &Cell) -> Option<Vec<Span>> {
-    let changed = check(scenario).ok()?;
+    let changed = check_edited(scenario).ok()?;
     let sites = live::sites(&View::new(&changed, cell)).into_iter();
     let spans = sites.filter_map(|site| site.of(&changed.scenario).map(|one| one.span));
     Some(spans.collect())

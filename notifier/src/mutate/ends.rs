@@ -6,7 +6,7 @@ use crate::explore::{Cell, Limits, Progress, Reductions, Verdict, explore};
 use crate::scenario::tree::{
     Demand, Expression, Item, Name, Node, Operator, Place, Property, Scope,
 };
-use crate::scenario::{Checked, Span, check, format};
+use crate::scenario::{Checked, Span, check_edited, format};
 
 /// Whether from every state one stays reachable in which all agents are done; `None` if a limit was
 /// reached, or if the file has as many conditions as a file can have.
@@ -40,7 +40,7 @@ pub fn always_ends(
         condition: Some(done),
         counter: None,
     }));
-    let checked = check(scenario).ok()?;
+    let checked = check_edited(scenario).ok()?;
     let report = explore(&checked, cell, limits, Reductions::On, watch).ok()?;
     match report.properties.last()?.verdict {
         Verdict::Holds => Some(true),

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::always_ends;
 use crate::explore::{
     Bound, Cell, Limits, Most, Observed, Progress, PropertyReport, Reductions, Report, Verdict,
-    explore, observe,
+    explore, observe, survey,
 };
 use crate::scenario::{Checked, Diagnostic};
 
@@ -113,7 +113,8 @@ impl<'a> Baseline<'a> {
     /// Explores a changed scenario in the same cell.
     pub fn judge(&self, changed: &Checked, watch: Watch<'_>) -> Outcome {
         let cell = &self.report.cell;
-        let report = match explore(changed, cell, &self.limits, Reductions::On, watch) {
+        // A change that lets no run come to its end is seen below, by what it does.
+        let report = match survey(changed, cell, &self.limits, Reductions::On, watch) {
             Ok(report) => report,
             Err(error) => return Outcome::Caught(vec![catch(By::Value(error.message), None)]),
         };

@@ -8,7 +8,7 @@ use super::step::View;
 use super::{live, operators};
 use crate::explore::Cell;
 use crate::scenario::tree::{Action, Scenario, Statement};
-use crate::scenario::{Checked, Span, check, format, format_statement};
+use crate::scenario::{Checked, Span, check_edited, format, format_statement};
 
 /// A scenario with one mistake in it.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub fn mutants(checked: &Checked, cell: &Cell) -> Vec<Mutant> {
             if !seen.insert(format(&variation.scenario)) {
                 continue;
             }
-            if let Ok(mutated) = check(variation.scenario) {
+            if let Ok(mutated) = check_edited(variation.scenario) {
                 all.push(Mutant {
                     class: variation.class,
                     span: statement.span,

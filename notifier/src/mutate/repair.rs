@@ -9,7 +9,7 @@ use super::site::Site;
 use super::step::{Sort, View};
 use crate::explore::{Cell, Most, Report};
 use crate::scenario::tree::{Action, Item, LockAction, Scenario, Statement};
-use crate::scenario::{Checked, Span, check, format, format_statement};
+use crate::scenario::{Checked, Span, check_edited, format, format_statement};
 
 /// A scenario with one step put in or moved.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub fn edits(checked: &Checked, cell: &Cell) -> Vec<Edit> {
     all.extend(sites.iter().flat_map(|site| moves(&view, site)));
     let edits = all.into_iter().filter_map(|tried| {
         let new = seen.insert(format(&tried.scenario));
-        let checked = new.then(|| check(tried.scenario).ok()).flatten()?;
+        let checked = new.then(|| check_edited(tried.scenario).ok()).flatten()?;
         let standing = standing(&View::new(&checked, cell), &tried.to);
         Some(Edit {
             span: tried.span,

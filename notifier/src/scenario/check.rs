@@ -1,6 +1,7 @@
 //! Whether a scenario makes sense: names, kinds, termination, the initial state.
 
 mod flow;
+mod used;
 mod values;
 
 use super::symbols::unknown;
@@ -19,11 +20,23 @@ pub struct Checked {
     pub symbols: Symbols,
 }
 
-/// Sees whether `scenario` makes sense in all of its variants.
+/// Sees whether `scenario`, as somebody wrote it, makes sense in all of its variants and has nothing
+/// in it that is of no use.
+///
+/// # Errors
+/// The first thing that is wrong, not yet [located](Diagnostic::locate).
+pub fn check(scenario: Scenario) -> Result<Checked, Diagnostic> {
+    let checked = check_edited(scenario)?;
+    used::all_used(&checked.scenario, &checked.symbols)?;
+    Ok(checked)
+}
+
+/// Sees whether an edited `scenario` makes sense in all of its variants. The edit may have taken away
+/// what alone made use of something.
 ///
 /// # Errors
 /// The first thing that does not, not yet [located](Diagnostic::locate).
-pub fn check(scenario: Scenario) -> Result<Checked, Diagnostic> {
+pub(crate) fn check_edited(scenario: Scenario) -> Result<Checked, Diagnostic> {
     let symbols = Symbols::gather(&scenario)?;
     declarations(&symbols)?;
     flow::no_recursion(&symbols)?;

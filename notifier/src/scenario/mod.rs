@@ -17,6 +17,7 @@ mod span;
 mod symbols;
 pub mod tree;
 
+pub(crate) use check::check_edited;
 pub use check::{Checked, check};
 pub use diagnostic::Diagnostic;
 pub use format::{expression as format_expression, format, statement as format_statement};

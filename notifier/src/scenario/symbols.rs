@@ -34,11 +34,13 @@ pub enum Builtin {
     AtBoundary,
     /// `done(agent)`: it has nothing more to do.
     Done,
+    /// `held(lock)`: somebody has it, to read or to write.
+    Held,
 }
 
 impl Builtin {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MayRead,
         Self::MayWrite,
         Self::StaleRead,
@@ -49,6 +51,7 @@ impl Builtin {
         Self::Freed,
         Self::AtBoundary,
         Self::Done,
+        Self::Held,
     ];
 
     /// Its name.
@@ -64,6 +67,7 @@ impl Builtin {
             Self::Freed => "freed",
             Self::AtBoundary => "at-boundary",
             Self::Done => "done",
+            Self::Held => "held",
         }
     }
 

@@ -1,5 +1,6 @@
 //! From the checked tree and one cell of the matrix to a [`Program`].
 
+mod merge;
 mod statements;
 mod values;
 
@@ -115,6 +116,8 @@ struct Body {
     returns: Vec<Vec<usize>>,
     grouping: Grouping,
     label: Option<String>,
+    /// The statement that is being compiled.
+    span: Span,
 }
 
 /// Whether what comes next begins a step.
@@ -242,7 +245,7 @@ impl<'a> Compiler<'a> {
                 self.block(statements, &Scope::default(), &mut body)?;
             }
         }
-        body.code.push(Instr::End, false, "");
+        body.code.push(Instr::End, false, "", Span::default());
         Ok(body.code)
     }
 
@@ -269,7 +272,8 @@ impl<'a> Compiler<'a> {
                     true => format!("takes the interrupt {}", interrupt.name.text),
                     false => interrupt.about.clone(),
                 };
-                body.code.push(Instr::Enter, true, &about);
+                body.code
+                    .push(Instr::Enter, true, &about, interrupt.name.span);
                 let code = self.body(&name, &interrupt.body, body, reductions)?;
                 contexts.push(Context {
                     agent,
@@ -300,7 +304,10 @@ impl<'a> Compiler<'a> {
             ..Scope::default()
         };
         self.block(statements, &scope, &mut body)?;
-        body.code.push(Instr::End, false, "");
+        body.code.push(Instr::End, false, "", Span::default());
+        if reductions == Reductions::On {
+            merge::merge(&mut body.code);
+        }
         body.code.number_stops();
         let registers: Vec<Field> = body.registers.values().map(|(field, _)| *field).collect();
         live::clear_dead(&mut body.code, &registers, reductions == Reductions::On);
@@ -324,7 +331,7 @@ impl<'a> Compiler<'a> {
                 ..Scope::default()
             };
             self.block(&event.body, &scope, &mut body)?;
-            body.code.push(Instr::End, false, "");
+            body.code.push(Instr::End, false, "", Span::default());
             let words = if event.about.is_empty() {
                 name
             } else {

@@ -22,8 +22,8 @@ impl Body {
             self.grouping = Grouping::Rest;
         }
         let label = self.label.take_if(|_| start);
-        self.code
-            .push(instr, start, label.as_deref().unwrap_or(words))
+        let words = label.as_deref().unwrap_or(words);
+        self.code.push(instr, start, words, self.span)
     }
 
     fn next(&self) -> usize {
@@ -62,7 +62,9 @@ impl Compiler<'_> {
         if !statement.label.is_empty() {
             body.label = Some(statement.label.clone());
         }
+        let outer = std::mem::replace(&mut body.span, statement.span);
         self.action(statement, &words, scope, body)?;
+        body.span = outer;
         body.label = None;
         Ok(())
     }
@@ -398,15 +400,19 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Each round begins a step, so that no step is without end.
+    /// Each round begins a step, so that no step is without end. In a step there is no room for that;
+    /// a procedure does not know whether it is called in one.
     fn endless(&mut self, inner: &[Statement], scope: &Scope, body: &mut Body) -> Compiled<()> {
+        if body.grouping != Grouping::Each {
+            let message = "a loop in one step: it might never end";
+            return Err(Diagnostic::new(body.span, message)
+                .hint("it is called in an `atomic` block or an event"));
+        }
         let first = body.next();
         body.breaks.push(Vec::new());
         self.block(inner, scope, body)?;
         body.push(Instr::Jump(first), false, "again");
-        if body.grouping == Grouping::Each {
-            body.code.starts[first] = true;
-        }
+        body.code.starts[first] = true;
         let jumps = body.breaks.pop().unwrap_or_default();
         jumps.into_iter().for_each(|jump| body.land(jump));
         Ok(())

@@ -317,6 +317,7 @@ impl Compiler<'_> {
                     ..Value::number(ex, 1, &[frame])
                 });
             }
+            (Builtin::Held, [lock]) => not(not(lock.ex.clone())),
             (_, [one]) => Ex::One(self.format.table(builtin), Box::new(one.ex.clone())),
             (_, [one, other]) => {
                 let (bits, table) = (self.format.bits(), self.format.table(builtin));

@@ -261,6 +261,12 @@ impl Checker<'_> {
                 )),
             };
         }
+        if builtin == Builtin::Held {
+            self.count(name, arguments, 1)?;
+            return arguments
+                .iter()
+                .try_for_each(|argument| self.is_lock(argument));
+        }
         let (kind, count) = match builtin {
             Builtin::Freed => (Kind::Frame, 1),
             Builtin::MayRead | Builtin::MayWrite => (Kind::Entry, 1),
@@ -270,6 +276,13 @@ impl Checker<'_> {
         arguments
             .iter()
             .try_for_each(|argument| self.fits(argument, kind))
+    }
+
+    fn is_lock(&mut self, argument: &Expression) -> Checks {
+        match self.kind_of(argument)? {
+            Kind::RwLock => Ok(()),
+            kind => self.same(kind, Kind::Lock, argument.span),
+        }
     }
 
     fn count(&self, name: &Name, arguments: &[Expression], count: usize) -> Checks {

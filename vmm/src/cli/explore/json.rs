@@ -28,6 +28,8 @@ struct CellDocument<'a> {
     /// With `--trace` there is this field, null or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<Option<TraceDocument<'a>>>,
+    /// `always`, `sometimes`, `never`, or null if it is not known or not asked.
+    ends: Option<String>,
 }
 
 /// Within which the verdicts are true, and the limits of the search.
@@ -68,6 +70,8 @@ struct ReportDocument<'a> {
     /// Why the search was not carried to its end, or null.
     cut: Option<&'static str>,
     can_wait_for_ever: bool,
+    /// `always`, `sometimes`, `never`, or null if it is not known or not asked.
+    ends: Option<String>,
     properties: Vec<PropertyDocument<'a>>,
     tables: Vec<TableDocument<'a>>,
 }
@@ -169,6 +173,7 @@ fn matrix_of<'a>(explored: &'a Explored, arguments: &Explore) -> Matrix<'a> {
                 .cut
                 .and_then(|bound| (property.verdict == Verdict::Undecided).then(|| reason(bound))),
             trace: arguments.trace.then(|| property.trace.as_ref().map(trace)),
+            ends: report.ends.map(|ends| ends.to_string()),
         })
     });
     Matrix {
@@ -213,6 +218,7 @@ fn report<'a>(report: &'a Report, limits: &Limits) -> ReportDocument<'a> {
         bytes: report.bytes,
         cut: report.cut.map(reason),
         can_wait_for_ever: report.stuck.is_some(),
+        ends: report.ends.map(|ends| ends.to_string()),
         properties: report.properties.iter().map(property).collect(),
         tables: report.tables.iter().map(table).collect(),
     }

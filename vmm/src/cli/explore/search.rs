@@ -65,6 +65,8 @@ pub(super) fn not_begun(checked: &Checked, cell: &Cell) -> Report {
     let undecided = properties.map(|property| PropertyReport {
         property: property.name.text.clone(),
         about: property.about.clone(),
+        demand: property.demand,
+        scope: property.scope,
         verdict: Verdict::Undecided,
         states: 0,
         trace: None,
@@ -82,7 +84,9 @@ pub(super) fn not_begun(checked: &Checked, cell: &Cell) -> Report {
         properties: undecided.collect(),
         tables: Vec::new(),
         stuck: None,
-        ends: false,
+        astray: None,
+        ends: None,
+        standing: Vec::new(),
         cut: Some(Bound::Interrupted),
     }
 }

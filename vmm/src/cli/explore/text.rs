@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use comfy_table::Table as Grid;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use notifier::explore::{Bound, Cell, Most, PropertyReport, Report, Step, Table, Trace, Verdict};
+use notifier::explore::{
+    Bound, Cell, Ends, Most, PropertyReport, Report, Step, Table, Trace, Verdict,
+};
 
 use super::Explored;
 use super::search::is_not_begun;
@@ -122,10 +124,15 @@ fn notes(report: &Report) -> Vec<String> {
     if let Some(bound) = report.cut {
         notes.push(format!("{place}: {}", cut(bound, report)));
     }
-    if !report.ends && report.cut.is_none() && report.holds() {
-        notes.push(format!(
+    let ends = report.ends.filter(|_| report.asks_finally());
+    match ends {
+        Some(Ends::Never) => notes.push(format!(
             "{place}: no run comes to its end; what is asked `finally` is asked of none"
-        ));
+        )),
+        Some(Ends::Sometimes) => notes.push(format!(
+            "{place}: not all runs come to their end; what is asked `finally` is asked of those that do"
+        )),
+        Some(Ends::Always) | None => {}
     }
     if report.stuck.is_some() {
         notes.push(format!("{place}: an agent can wait for ever"));
@@ -206,6 +213,9 @@ fn cell(report: &Report, traces: bool) -> String {
     }
     if let Some(trace) = report.stuck.as_ref().filter(|_| traces) {
         let _ = write!(text, "\nan agent waits for ever:\n{}", tell(trace));
+    }
+    if let Some(trace) = report.astray.as_ref().filter(|_| traces) {
+        let _ = write!(text, "\na run can't come to its end:\n{}", tell(trace));
     }
     text.trim_end().into()
 }
