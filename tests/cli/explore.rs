@@ -186,7 +186,7 @@ fn files_that_are_no_scenario_are_refused() {
 fn what_could_take_for_ever_to_begin_is_refused() {
     explore(&["upgrade", "--threads", "1000000"]).verify_bad_usage(&["--threads", "256"]);
     explore(&["upgrade", "--threads", "0"]).verify_bad_usage(&["--threads"]);
-    let axis = |axis| (0..3000).map(move |at| format!("{axis} {axis}-{at};"));
+    let axis = |axis| (0..65).map(move |at| format!("{axis} {axis}-{at};"));
     let variants: String = axis("os").chain(axis("hardware")).collect();
     let path = file(
         HOLDS
@@ -194,10 +194,7 @@ fn what_could_take_for_ever_to_begin_is_refused() {
             .as_bytes(),
     );
     let path = path.path().to_str().unwrap();
-    let words = ["9000000 cells", "4096", "--os"];
-    verify_refused(&explore(&[path, "--matrix"]), &words);
-    let cell = ["--os", "os-7", "--hardware", "hardware-2999"];
-    explore(&[&[path], &cell[..]].concat()).verify_code(0);
+    verify_refused(&explore(&[path, "--matrix"]), &["64", "os-64"]);
 }
 
 #[test]

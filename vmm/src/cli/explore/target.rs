@@ -11,9 +11,6 @@ use notifier::scenario::{self, Checked, Diagnostic};
 use super::super::visible::on_one_line;
 use super::Explore;
 
-/// Cells of a scenario that are explored at most.
-const MAX_CELLS: usize = 4096;
-
 /// A scenario with the cells that are asked for.
 pub(super) struct Loaded {
     pub(super) file: String,
@@ -85,11 +82,6 @@ pub(in super::super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
 fn cells(checked: &Checked, arguments: &Explore) -> Result<Vec<Cell>, Diagnostic> {
     let rows = asked(checked, Axis::Os, arguments.os.as_deref())?;
     let columns = asked(checked, Axis::Hardware, arguments.hardware.as_deref())?;
-    let count = rows.len().saturating_mul(columns.len());
-    if count > MAX_CELLS {
-        let message = format!("a matrix of {count} cells, and {MAX_CELLS} are the most");
-        return Err(Diagnostic::whole(message).hint("choose some with --os or --hardware"));
-    }
     let row = |os: &Option<String>| {
         let cell = |hardware: &Option<String>| Cell {
             os: os.clone(),
