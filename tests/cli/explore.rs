@@ -29,12 +29,12 @@ fn a_matrix_in_json_has_a_row_for_each_cell_and_condition() {
     let document = document(ended.verify_code(1));
     assert_eq!(document["scenario"], "upgrade");
     let cells = document["cells"].as_array().unwrap();
-    assert_eq!(cells.len(), 21);
+    assert_eq!(cells.len(), 63);
     let first = json!({
         "os": "none", "hardware": "smmu", "property": "progress", "verdict": "livelock",
-        "states": cells[0]["states"], "trace_length": 10,
+        "states": cells[0]["states"], "trace_length": 13,
         "bounds": {
-            "agents": ["CPU", "device"], "entries": ["pte", "cpu-tlb", "iotlb", "atc"],
+            "agents": ["CPU0", "CPU1", "device", "exit"], "entries": ["pte", "cpu-tlb[0]", "cpu-tlb[1]", "iotlb", "walk", "atc", "answer"],
             "frames": [], "memory_model": "sequentially consistent",
             "max_states": 100_000_000, "memory": 4_294_967_296_u64,
         },
@@ -52,8 +52,8 @@ fn a_matrix_in_json_has_the_traces_that_were_asked_for() {
     let ended = explore(&["upgrade", "--os", "none", "--matrix", "--json", "--trace"]);
     let document = document(ended.verify_code(1));
     let cells = document["cells"].as_array().unwrap();
-    assert_eq!(cells[0]["trace"]["steps"].as_array().unwrap().len(), 10);
-    assert_eq!(cells[0]["trace"]["repeats_from"], 5);
+    assert_eq!(cells[0]["trace"]["steps"].as_array().unwrap().len(), 13);
+    assert_eq!(cells[0]["trace"]["repeats_from"], 7);
     assert_eq!(cells[1].get("trace"), Some(&Value::Null), "{}", cells[1]);
     assert_eq!(cells[1]["fault_bound"]["at_most"], 1);
 }

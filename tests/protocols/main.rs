@@ -9,6 +9,7 @@ mod matrices;
 mod model;
 mod mutants;
 mod shape;
+mod traces;
 mod unused;
 
 use std::ops::ControlFlow;

@@ -50,6 +50,13 @@ impl Bounds {
             assert!(text.contains(from), "the scenario has no `{from}`");
             text.replace(from, &to)
         };
+        // The models by hand ask for lost stores only, and nobody takes the locks in the end.
+        let text: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with("forbidden no-stale"))
+            .collect();
+        let text = text.join("\n");
+        let (text, _) = text.split_once("agent exit").expect("somebody comes last");
         let text = replace(text.into(), "repeat 2", format!("repeat {stores}"));
         let text = replace(text, "0..4", format!("0..{}", 2 * stores));
         let text = replace(text, "0..3", format!("0..{}", 3 * rounds));
