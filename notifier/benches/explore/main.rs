@@ -66,6 +66,7 @@ fn measure(spin: Option<&Spin>) {
         bounds(Os::PendingCheckInFault, 2, 1),
         bounds(Os::TableGeneration, 2, 1),
         bounds(Os::TableGeneration, 3, 1),
+        bounds(Os::TableGeneration, 4, 1),
     ] {
         let size = contender::stalemate(bounds, 1).states;
         let contenders = contenders(bounds, size, spin);
