@@ -55,7 +55,7 @@ fn a_matrix_in_json_has_the_traces_that_were_asked_for() {
     assert_eq!(cells[0]["trace"]["steps"].as_array().unwrap().len(), 13);
     assert_eq!(cells[0]["trace"]["repeats_from"], 7);
     assert_eq!(cells[1].get("trace"), Some(&Value::Null), "{}", cells[1]);
-    assert_eq!(cells[1]["fault_bound"]["at_most"], 1);
+    assert_eq!(cells[1]["fault_bound"]["at_most"], 2);
 }
 
 #[test]
