@@ -49,12 +49,15 @@ fn a_limit_leaves_repairs_and_elisions_undecided() {
             assert!(ended.verify_code(1).stdout.contains(words), "{ended:#?}");
         }
     }
-    // The cell itself is decided with so many, and what comes of leaving a step out is not.
-    let cell = ["--os", "pending-check-in-fault", "--hardware", "leaves-w"];
-    let original = explore(&[&["uffd-wp", "--json"], &cell[..]].concat());
+    // The cell itself is decided with so many, and what comes of leaving the wait out is not.
+    let text = "scenario s; shared n: 0..3; shared m: 0..4; agent a { n = 1; n = 2; n = 3; } \
+                agent b { await n == 3; m = 1; m = 2; m = 3; } forbidden q ever: m == 4;";
+    let path = file(text.as_bytes());
+    let path = path.path().to_str().unwrap();
+    let original = explore(&[path, "--json"]);
     let states = document(&original)["cells"][0]["states"].to_string();
     let limit = (states.parse::<u64>().unwrap() + 1).to_string();
-    let ended = explore(&[&["uffd-wp", "--elide", "--max-states", &limit], &cell[..]].concat());
+    let ended = explore(&[path, "--elide", "--max-states", &limit]);
     let stdout = &ended.verify_code(1).stdout;
     assert!(stdout.contains("undecided (the limit of"), "{ended:#?}");
 }

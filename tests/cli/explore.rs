@@ -32,7 +32,7 @@ fn a_matrix_in_json_has_a_row_for_each_cell_and_condition() {
     assert_eq!(cells.len(), 63);
     let first = json!({
         "os": "none", "hardware": "smmu", "property": "progress", "verdict": "livelock",
-        "states": cells[0]["states"], "trace_length": 13,
+        "states": cells[0]["states"], "trace_length": 12,
         "bounds": {
             "agents": ["CPU0", "CPU1", "device", "exit"], "entries": ["pte", "cpu-tlb[0]", "cpu-tlb[1]", "iotlb", "walk", "atc", "answer"],
             "frames": [], "memory_model": "sequentially consistent",
@@ -52,7 +52,7 @@ fn a_matrix_in_json_has_the_traces_that_were_asked_for() {
     let ended = explore(&["upgrade", "--os", "none", "--matrix", "--json", "--trace"]);
     let document = document(ended.verify_code(1));
     let cells = document["cells"].as_array().unwrap();
-    assert_eq!(cells[0]["trace"]["steps"].as_array().unwrap().len(), 13);
+    assert_eq!(cells[0]["trace"]["steps"].as_array().unwrap().len(), 12);
     assert_eq!(cells[0]["trace"]["repeats_from"], 7);
     assert_eq!(cells[1].get("trace"), Some(&Value::Null), "{}", cells[1]);
     assert_eq!(cells[1]["fault_bound"]["at_most"], 2);

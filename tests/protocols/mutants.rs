@@ -90,7 +90,7 @@ fn mutants_of_the_merged_fix_are_seen_by_progress() {
     let refusal = |length| ("no-stale-refusal".into(), Verdict::Violated, Some(length));
     assert_eq!(
         seen(&all, Class::Missing, "invalidate-secondary()"),
-        [progress(13)]
+        [progress(12)]
     );
     // An ATC that is invalidated first is filled again from the SMMU's TLB.
     let order = seen(&all, Class::WrongOrder, "invalidate-smmu()");
@@ -352,21 +352,22 @@ fn a_repair_lets_everybody_come_to_his_end() {
     );
 }
 
-/// What is printed of a repair is a scenario: it is read again, and holds.
+/// What is printed of a repair is a scenario. A mutant may have taken away what alone made use of
+/// something, but is one otherwise.
 #[test]
 fn every_edit_can_be_read_again() {
     let checked = scenario("upgrade");
     let cell = cell("none", "smmu");
-    let all: Vec<_> = edits(&checked, &cell)
-        .into_iter()
-        .map(|edit| edit.checked)
-        .chain(mutants(&checked, &cell).into_iter().map(|one| one.checked))
-        .collect();
-    assert!(all.len() > 50);
-    for edited in all {
-        let text = format(&edited.scenario);
-        let again = parse(&text).and_then(check).unwrap();
-        assert_eq!(again.scenario, edited.scenario);
-        assert_ne!(again.scenario, checked.scenario);
+    let (repairs, mutants) = (edits(&checked, &cell), mutants(&checked, &cell));
+    assert!(repairs.len() > 50 && mutants.len() > 50);
+    for repair in &repairs {
+        check(parse(&format(&repair.checked.scenario)).unwrap()).unwrap();
+    }
+    let repairs = repairs.into_iter().map(|edit| edit.checked);
+    let mutants = mutants.into_iter().map(|mutant| mutant.checked);
+    for edited in repairs.chain(mutants) {
+        let again = parse(&format(&edited.scenario)).unwrap();
+        assert_eq!(again, edited.scenario);
+        assert_ne!(again, checked.scenario);
     }
 }

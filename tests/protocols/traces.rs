@@ -94,7 +94,7 @@ fn broken() -> BTreeMap<Place, usize> {
     let word = |value: &Option<String>| value.clone().unwrap_or("-".into());
     let all = NAMES
         .into_iter()
-        .flat_map(|name| reports(name).into_iter().map(move |one| (name, one)));
+        .flat_map(|name| reports(name).iter().map(move |one| (name, one)));
     all.flat_map(|(name, report)| {
         let place = [
             name.into(),
@@ -103,12 +103,12 @@ fn broken() -> BTreeMap<Place, usize> {
         ];
         let broken = report
             .properties
-            .into_iter()
+            .iter()
             .filter(|one| one.verdict != Verdict::Holds);
         broken.map(move |one| {
             let [name, os, hardware] = place.clone();
-            let length = one.trace.map_or(0, |trace| trace.steps.len());
-            ([name, os, hardware, one.property], length)
+            let length = one.trace.as_ref().map_or(0, |trace| trace.steps.len());
+            ([name, os, hardware, one.property.clone()], length)
         })
     })
     .collect()
