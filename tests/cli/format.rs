@@ -47,6 +47,26 @@ fn what_differs_is_named() {
     assert_eq!(format(&["--check"], &[&good]).verify_code(0).stdout, "");
 }
 
+/// Those that come with the command, and those of the book.
+#[test]
+fn our_own_scenarios_are_in_their_proper_form() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [package.join("scenarios"), package.join("../docs/protocols")];
+    let mut seen = 0;
+    for folder in folders {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            say("skipped: the scenarios are not on this host");
+            return;
+        };
+        let paths = entries.map(|entry| entry.unwrap().path());
+        for path in paths.filter(|path| path.extension() == Some(OsStr::new("litmus"))) {
+            assert_eq!(format(&["--check"], &[&path]).verify_code(0).stdout, "");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
+}
+
 #[test]
 fn a_file_is_rewritten_with_its_permissions_and_a_link_stays_one() {
     let directory = directory();

@@ -347,7 +347,7 @@ fn a_repair_lets_everybody_come_to_his_end() {
     assert!(
         found
             .iter()
-            .all(|one| one.words.starts_with("`await not (csd)`")),
+            .all(|one| one.words.starts_with("`await not csd`")),
         "{found:?}"
     );
 }
@@ -359,7 +359,7 @@ fn every_edit_can_be_read_again() {
     let checked = scenario("upgrade");
     let cell = cell("none", "smmu");
     let (repairs, mutants) = (edits(&checked, &cell), mutants(&checked, &cell));
-    assert!(repairs.len() > 50 && mutants.len() > 50);
+    assert!(repairs.len() > 20 && mutants.len() > 20);
     for repair in &repairs {
         check(parse(&format(&repair.checked.scenario)).unwrap()).unwrap();
     }

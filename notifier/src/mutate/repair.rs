@@ -8,7 +8,7 @@ use super::operators::{carried, is_step, outside};
 use super::site::Site;
 use super::step::{Sort, View};
 use crate::explore::{Cell, Most, Report};
-use crate::scenario::tree::{Action, Item, LockAction, Scenario, Statement};
+use crate::scenario::tree::{Action, Gap, Item, LockAction, Scenario, Statement};
 use crate::scenario::{Checked, Span, check_edited, format, format_statement};
 
 /// A scenario with one step put in or moved.
@@ -132,6 +132,7 @@ fn insertions(view: &View<'_>, sites: &[Site]) -> Vec<Tried> {
                     &mut edited,
                     Statement {
                         span: at.span,
+                        gap: Gap::None,
                         ..step.clone()
                     },
                 );

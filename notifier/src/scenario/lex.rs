@@ -1,5 +1,6 @@
 //! From text to words.
 
+use super::tree::Gap;
 use super::{Diagnostic, Span, herd};
 
 /// A word of the language.
@@ -10,8 +11,8 @@ pub(super) enum Token {
     Number(u32),
     /// A text between quotation marks, without them.
     Text(String),
-    /// `// ...`, without the slashes and the blank after them; whether something stands before it
-    /// on its line.
+    /// `// ...`, without the slashes and without blanks at the end; whether something stands before
+    /// it on its line.
     Comment(String, bool),
     Sign(&'static str),
     End,
@@ -22,6 +23,8 @@ pub(super) enum Token {
 pub(super) struct Spanned {
     pub(super) token: Token,
     pub(super) span: Span,
+    /// What is before it.
+    pub(super) gap: Gap,
 }
 
 /// Longer ones first, so that `==` is not taken for two `=`.
@@ -53,13 +56,18 @@ impl Lexer<'_> {
     fn next(&mut self) -> Result<Spanned, Diagnostic> {
         let rest = &self.text[self.at..];
         let fresh = rest.trim_start();
-        self.at += rest.len() - fresh.len();
+        let blank = &rest[..rest.len() - fresh.len()];
+        self.at += blank.len();
         let start = self.at;
         let token = self.token(fresh)?;
         let end = self.at;
         Ok(Spanned {
             token,
             span: Span { start, end },
+            gap: match blank.matches('\n').count() {
+                0 | 1 => Gap::None,
+                _ => Gap::Line,
+            },
         })
     }
 
@@ -82,7 +90,7 @@ impl Lexer<'_> {
         let line = rest.split('\n').next().unwrap_or(rest);
         let before = self.text[..self.at].rsplit('\n').next().unwrap_or("");
         self.at += line.len();
-        Token::Comment(line[2..].trim().into(), !before.trim().is_empty())
+        Token::Comment(line[2..].trim_end().into(), !before.trim().is_empty())
     }
 
     fn quoted(&mut self, rest: &str) -> Result<Token, Diagnostic> {
@@ -193,8 +201,8 @@ mod tests {
     fn a_comment_knows_whether_it_follows_something() {
         let comment = |text: &str, follows| Token::Comment(text.into(), follows);
         assert_eq!(
-            tokens("x // y\n  // z")[1..3],
-            [comment("y", true), comment("z", false)]
+            tokens("x // y \n  //   z")[1..3],
+            [comment(" y", true), comment("   z", false)]
         );
     }
 

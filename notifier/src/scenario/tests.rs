@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::tree::{
-    Action, Agent, Expression, FieldValue, Item, Layout, Name, Node, Operator, Place, Statement,
+    Action, Agent, Expression, FieldValue, Gap, Item, Layout, Name, Node, Operator, Place,
+    Statement,
 };
 use super::{Span, check, format, format_expression, parse};
 use crate::explore::{NAMES, embedded};
@@ -24,6 +25,7 @@ fn expression(node: Node) -> Expression {
     }
 }
 
+/// Those that come with the command are in their proper form.
 #[test]
 fn every_scenario_is_written_back_as_it_was_read() {
     for scenario in NAMES {
@@ -33,6 +35,8 @@ fn every_scenario_is_written_back_as_it_was_read() {
             parse(&text).unwrap_or_else(|error| panic!("{}", error.locate(scenario, &text)));
         // The comments above the first line come behind it.
         assert_eq!(tree, again, "{scenario}");
+        let formatted = text == embedded(scenario).unwrap();
+        assert!(formatted, "{scenario}: `stalemate format --write` it");
         assert_eq!(text, format(&again), "{scenario}");
         check(again).unwrap();
     }
@@ -86,6 +90,73 @@ fn expressions() -> impl Strategy<Value = Expression> {
         ]
         .prop_map(expression)
     })
+}
+
+/// What a text and its proper form have between the words.
+fn verify_formatted(text: &str, expected: &str) {
+    let tree = parse(text).unwrap_or_else(|error| panic!("{}", error.locate("x", text)));
+    assert_eq!(format(&tree), expected);
+    assert_eq!(format(&parse(expected).unwrap()), expected);
+}
+
+/// Where there were several there is one, and none at either end of a block.
+#[test]
+fn blank_lines_stay_where_they_divide_something() {
+    verify_formatted(
+        "scenario x;\n\n\nshared n: flag;\nagent a {\n\n n = 1;\n\n \n\t\n n = 0; n = 1;\n\n \"a label\"\n\n n = 0;\n\n \
+         if n == 1 {\n\n n = 0;\n\n } else {\n\n n = 1; }\n\n interrupt i when n == 1 { n = 0; }\n\n \
+         interrupt j when n == 1 { n = 0; }\n\n}\n\n// why\n\n// what\nalways q: n == n;\n\n",
+        "scenario x;\n\nshared n: flag;\nagent a {\n    n = 1;\n\n    n = 0;\n    n = 1;\n\n    \"a label\"\n    n = 0;\n\n    \
+         if n == 1 {\n        n = 0;\n    } else {\n        n = 1;\n    }\n\n    interrupt i when n == 1 {\n        n = 0;\n    }\n\n    \
+         interrupt j when n == 1 {\n        n = 0;\n    }\n}\n\n// why\n\n// what\nrequired q always: n == n;\n",
+    );
+    verify_formatted(
+        "scenario x;\nagents {\n\n a | b ;\n | ;\n n = 0 | ;\n | ;\n n = 1 | ;\n | ;\n\n | ;\n\n // then\n | n = 2 ;\n\n}\n",
+        "scenario x;\nagents {\n    a     | b     ;\n    n = 0 |       ;\n    n = 1 |       ;\n\n    // then\n          | n = 2 ;\n}\n",
+    );
+}
+
+#[test]
+fn comments_stay_as_they_are_written() {
+    verify_formatted(
+        "scenario x;\n//   a list:\n//     * indented \t\n//none\n//\nagent a {   //\ttab\r\n//  two\n }\n",
+        "scenario x;\n//   a list:\n//     * indented\n//none\n//\nagent a { //\ttab\n    //  two\n}\n",
+    );
+}
+
+/// Parentheses are where they are needed, and around an `and` beside an `or`.
+#[test]
+fn expressions_have_few_parentheses() {
+    for (text, expected) in [
+        ("not (a)", "not a"),
+        ("not (a == b)", "not (a == b)"),
+        ("not a == b", "not (a == b)"),
+        ("(not a) == b", "(not a) == b"),
+        ("(not a) and (not b)", "not a and not b"),
+        ("not (not a)", "not (not a)"),
+        ("a and b or c", "(a and b) or c"),
+        ("a or b and c", "a or (b and c)"),
+        ("(a or b) and c", "(a or b) and c"),
+        ("a == (b + 1)", "a == b + 1"),
+        ("(not a).P", "(not a).P"),
+    ] {
+        let line = |text: &str| format!("scenario x;\nrequired q always: {text};\n");
+        verify_formatted(&line(text), &line(expected));
+    }
+    for (text, expected) in [
+        ("(a) and (not (b))", "a and not b"),
+        ("(a and b) or (c)", "(a and b) or c"),
+        ("a or b and c", "a or (b and c)"),
+        ("(a or b) or c", "(a or b) or c"),
+        ("not (os is b or c)", "not (os is b or c)"),
+    ] {
+        let line = |text: &str| {
+            format!(
+                "scenario x;\nagent a {{\n    when {text} {{\n    }} else when d {{\n    }}\n}}\n"
+            )
+        };
+        verify_formatted(&line(text), &line(expected));
+    }
 }
 
 /// Two trees that say the same, and two texts of one form.
@@ -234,6 +305,7 @@ fn statements() -> impl Strategy<Value = Vec<Statement>> {
             label,
             action,
             span: Span::default(),
+            gap: Gap::None,
         })
     };
     let leaf = proptest::collection::vec(labelled(simple.boxed()), 0..3);

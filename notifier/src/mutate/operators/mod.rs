@@ -12,7 +12,7 @@ pub(super) use moved::{carried, outside};
 use super::mutant::Variation;
 use super::site::Site;
 use super::step::View;
-use crate::scenario::tree::{Action, Expression, Name, Node, Place, Statement};
+use crate::scenario::tree::{Action, Expression, Gap, Name, Node, Place, Statement};
 use crate::scenario::{Span, format};
 
 /// Everything that can be made of one step.
@@ -72,7 +72,7 @@ fn instead(of: &Statement, action: Action) -> Statement {
     Statement {
         label: of.label.clone(),
         action,
-        span: of.span,
+        ..of.clone()
     }
 }
 
@@ -82,5 +82,6 @@ fn beside(of: &Statement, label: &str, action: Action) -> Statement {
         label: label.into(),
         action,
         span: of.span,
+        gap: Gap::None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use unicode_width::UnicodeWidthStr;
 
 use super::Writer;
-use crate::scenario::tree::{Action, Agent, Comment, Item, Layout, Statement};
+use crate::scenario::tree::{Action, Agent, Comment, Gap, Item, Layout, Statement};
 
 /// The widest that a column is made for the sake of a cell, so that one long cell does not make all
 /// rows long.
@@ -14,7 +14,8 @@ const WIDEST: usize = 60;
 /// What is between the braces of `agents { ... }`.
 pub(super) struct Table<'a> {
     head: Vec<String>,
-    rows: Vec<Row<'a>>,
+    /// Where a number is left out there is a blank line.
+    rows: BTreeMap<usize, Row<'a>>,
 }
 
 enum Row<'a> {
@@ -59,7 +60,7 @@ fn table<'a>(columns: &[(&'a Agent, &[usize])]) -> Option<Table<'a>> {
             .iter()
             .map(|(agent, _)| agent.name.text.clone())
             .collect(),
-        rows: by_row.into_values().collect(),
+        rows: by_row,
     })
 }
 
@@ -103,7 +104,12 @@ impl Writer {
         self.line("agents {");
         self.depth += 1;
         self.line(&row(&table.head, &widths));
-        for line in &table.rows {
+        let mut next = table.rows.keys().next().copied();
+        for (number, line) in &table.rows {
+            if next != Some(*number) {
+                self.gap(Gap::Line);
+            }
+            next = Some(number + 1);
             match line {
                 Row::Cells(cells) => self.line(&row(cells, &widths)),
                 Row::Comment(comment) => self.comment(comment),
@@ -117,7 +123,7 @@ impl Writer {
 impl Table<'_> {
     fn widths(&self) -> Vec<usize> {
         let mut widths = vec![0; self.head.len()];
-        let cells = self.rows.iter().filter_map(|row| match row {
+        let cells = self.rows.values().filter_map(|row| match row {
             Row::Cells(cells) => Some(cells),
             Row::Comment(_) => None,
         });

@@ -28,10 +28,18 @@ pub fn expression(value: &Expression) -> String {
             Node::Place(_) => format!("({}).{}", expression(inner), field.text),
             _ => format!("{}.{}", operand(inner, 9), field.text),
         },
-        Node::Not(inner) => format!("not ({})", expression(inner)),
+        Node::Not(inner) => match inner.node {
+            Node::Not(_) | Node::Binary(..) | Node::If(..) => {
+                format!("not ({})", expression(inner))
+            }
+            _ => format!("not {}", expression(inner)),
+        },
         Node::Binary(operator, left, right) => {
             let strength = operator.strength();
-            let (left, right) = (operand(left, strength), operand(right, strength + 1));
+            let (left, right) = (
+                side(*operator, left, strength),
+                side(*operator, right, strength + 1),
+            );
             format!("{left} {} {right}", operator.sign())
         }
         Node::If(condition, then, otherwise) => {
@@ -40,6 +48,19 @@ pub fn expression(value: &Expression) -> String {
             format!("if {condition} then {then} else {otherwise}")
         }
         Node::Call(name, arguments) => call_text(name, arguments),
+    }
+}
+
+/// `inner` beside `operator`. A `not` is weaker than a comparison only; an `and` beside an `or` could
+/// stand without parentheses, but few readers are sure of it.
+fn side(operator: Operator, inner: &Expression, strength: u8) -> String {
+    let joins = matches!(operator, Operator::And | Operator::Or);
+    match &inner.node {
+        Node::Not(_) if joins => expression(inner),
+        Node::Binary(Operator::And, ..) if operator == Operator::Or => {
+            format!("({})", expression(inner))
+        }
+        _ => operand(inner, strength),
     }
 }
 

@@ -5,7 +5,7 @@ mod declarations;
 mod expressions;
 mod statements;
 
-use super::tree::{Agent, Comment, Item, Name, Scenario, Statement};
+use super::tree::{Agent, Comment, Gap, Item, Name, Scenario, Statement};
 
 use declarations::{head, property_text, variable_text, variant_text};
 pub use expressions::expression;
@@ -17,6 +17,7 @@ pub fn format(scenario: &Scenario) -> String {
     writer.line(&format!("scenario {}{about};", scenario.name.text));
     let mut items = scenario.items.as_slice();
     while let [item, rest @ ..] = items {
+        writer.gap(scenario.gaps.before(scenario.items.len() - items.len()));
         items = match columns::leading(items) {
             Some((table, rest)) => {
                 writer.table(&table);
@@ -72,8 +73,15 @@ impl Writer {
         self.out.push('\n');
     }
 
+    /// A blank line, if there was one.
+    fn gap(&mut self, gap: Gap) {
+        if matches!((gap, self.flow), (Gap::Line, Flow::Lines)) {
+            self.out.push('\n');
+        }
+    }
+
     fn comment(&mut self, comment: &Comment) {
-        let text = format!("// {}", comment.text);
+        let text = format!("//{}", comment.text);
         if comment.follows && self.out.ends_with('\n') {
             self.out.pop();
             self.out.push(' ');
@@ -125,11 +133,12 @@ impl Writer {
 
     fn agent(&mut self, agent: &Agent) {
         self.line(&format!("agent {} {{", agent.name.text));
+        self.inner(&agent.body);
         self.depth += 1;
-        for statement in &agent.body {
-            self.statement(statement);
-        }
-        for interrupt in &agent.interrupts {
+        for (at, interrupt) in agent.interrupts.iter().enumerate() {
+            if at > 0 || !agent.body.is_empty() {
+                self.gap(interrupt.gap);
+            }
             let head = format!(
                 "interrupt {}{}",
                 interrupt.name.text,

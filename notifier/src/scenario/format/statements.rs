@@ -14,7 +14,10 @@ impl Writer {
 
     pub(super) fn inner(&mut self, body: &[Statement]) {
         self.depth += 1;
-        for statement in body {
+        for (at, statement) in body.iter().enumerate() {
+            if at > 0 {
+                self.gap(statement.gap);
+            }
             self.statement(statement);
         }
         self.depth -= 1;
@@ -34,24 +37,23 @@ impl Writer {
             Action::Instruction(body) => self.block("instruction", body),
             Action::Loop(body) => self.block("loop", body),
             Action::Repeat(times, body) => self.block(&format!("repeat {times}"), body),
-            Action::If(condition, then, otherwise) => {
-                self.branch(&format!("if {}", expression(condition)), then, otherwise);
-            }
-            Action::When(selection, then, otherwise) => {
-                self.branch(
-                    &format!("when {}", selection_text(selection)),
-                    then,
-                    otherwise,
-                );
-            }
             Action::Choose(branches) => self.choose(branches),
-            simple => self.line(&format!("{};", simple_text(simple))),
+            other => match branches(other) {
+                Some((head, then, otherwise)) => self.branch(&head, then, otherwise),
+                None => self.line(&format!("{};", simple_text(other))),
+            },
         }
     }
 
     fn branch(&mut self, head: &str, then: &[Statement], otherwise: &[Statement]) {
         self.line(&format!("{head} {{"));
         self.inner(then);
+        if let [one] = otherwise
+            && one.label.is_empty()
+            && let Some((head, then, otherwise)) = branches(&one.action)
+        {
+            return self.branch(&format!("}} else {head}"), then, otherwise);
+        }
         if !otherwise.is_empty() {
             self.line("} else {");
             self.inner(otherwise);
@@ -67,6 +69,21 @@ impl Writer {
             head = "} or {";
         }
         self.line("}");
+    }
+}
+
+/// What stands before the block of an `if` or a `when`, the block, and that of its `else`.
+fn branches(action: &Action) -> Option<(String, &[Statement], &[Statement])> {
+    match action {
+        Action::If(condition, then, otherwise) => {
+            Some((format!("if {}", expression(condition)), then, otherwise))
+        }
+        Action::When(selection, then, otherwise) => Some((
+            format!("when {}", selection_text(selection)),
+            then,
+            otherwise,
+        )),
+        _ => None,
     }
 }
 
@@ -107,12 +124,32 @@ fn selection_text(selection: &Selection) -> String {
             format!("{} is {}", axis.word(), names.join(" | "))
         }
         Selection::Knob(name) => name.text.clone(),
-        Selection::Not(inner) => format!("not ({})", selection_text(inner)),
+        Selection::Not(inner) => format!("not {}", part_text(inner, |_| false)),
         Selection::And(one, other) => {
-            format!("({}) and ({})", selection_text(one), selection_text(other))
+            let next = |other: &_| matches!(other, Selection::And(..));
+            format!(
+                "{} and {}",
+                part_text(one, |_| false),
+                part_text(other, next)
+            )
         }
         Selection::Or(one, other) => {
-            format!("({}) or ({})", selection_text(one), selection_text(other))
+            let next = |other: &_| matches!(other, Selection::Or(..));
+            format!(
+                "{} or {}",
+                part_text(one, |_| false),
+                part_text(other, next)
+            )
         }
+    }
+}
+
+/// A part of a selection, with parentheses unless it is simple or goes `on` with the same word.
+fn part_text(part: &Selection, on: impl Fn(&Selection) -> bool) -> String {
+    let text = selection_text(part);
+    match part {
+        Selection::Is(..) | Selection::Knob(_) | Selection::Not(_) => text,
+        joined if on(joined) => text,
+        _ => format!("({text})"),
     }
 }

@@ -1,7 +1,7 @@
 //! Agents side by side, as herd7 writes them: a row of names, then rows of statements.
 
 use super::{Parsed, Parser};
-use crate::scenario::tree::{Agent, Item, Layout, Name, Statement};
+use crate::scenario::tree::{Agent, Gap, Item, Layout, Name, Statement};
 use crate::scenario::{Diagnostic, Span};
 
 /// An agent as far as it is read.
@@ -49,17 +49,22 @@ impl Parser {
     fn rows(&mut self, columns: &mut [Column]) -> Parsed<()> {
         let mut row = columns.first().map_or(0, |first| first.body.len());
         while !self.take_sign("}") {
+            // A row is left out where a blank line is.
+            row += usize::from(matches!(self.gap(), Gap::Line));
             match self.comment_statement() {
                 Some(comment) => add(columns.first_mut(), row, comment),
-                None => self.row(row, columns)?,
+                None if self.row(row, columns)? => {}
+                None => continue,
             }
             row += 1;
         }
         Ok(())
     }
 
-    fn row(&mut self, row: usize, columns: &mut [Column]) -> Parsed<()> {
+    /// Whether there is a statement in it.
+    fn row(&mut self, row: usize, columns: &mut [Column]) -> Parsed<bool> {
         let (start, agents) = (self.span(), columns.len());
+        let mut filled = false;
         for (at, column) in columns.iter_mut().enumerate() {
             if at > 0 && self.is_sign(";") {
                 return Err(too_few(self.since(start).to(self.span()), at, agents));
@@ -70,13 +75,14 @@ impl Parser {
             if !self.is_sign("|") && !self.is_sign(";") {
                 let cell = self.cell()?;
                 add(Some(column), row, cell);
+                filled = true;
             }
         }
         if self.is_sign("|") {
             let message = format!("a row with more cells than the {agents} of the names");
             return Err(Diagnostic::new(self.span(), message));
         }
-        self.sign(";")
+        self.sign(";").map(|()| filled)
     }
 
     /// A statement without a semicolon of its own.

@@ -3,8 +3,8 @@
 use super::{Parsed, Parser, Token};
 use crate::scenario::herd;
 use crate::scenario::tree::{
-    Agent, Axis, Comment, Count, Demand, Event, Function, Interrupt, Item, Kind, Layout, Procedure,
-    Property, Scenario, Scope, Table, Typed, Variable, Variant,
+    Agent, Axis, Comment, Count, Demand, Event, Function, Gap, Gaps, Interrupt, Item, Kind, Layout,
+    Procedure, Property, Scenario, Scope, Table, Typed, Variable, Variant,
 };
 
 const ITEMS: [&str; 19] = [
@@ -31,7 +31,7 @@ const ITEMS: [&str; 19] = [
 
 impl Parser {
     pub(super) fn scenario(&mut self) -> Parsed<Scenario> {
-        let mut items = Vec::new();
+        let (mut items, mut gaps) = (Vec::new(), Gaps::default());
         while let Some(comment) = self.comment() {
             items.push(Item::Comment(comment));
         }
@@ -40,12 +40,18 @@ impl Parser {
         let about = self.about();
         self.sign(";")?;
         while *self.peek() != Token::End {
+            gaps.note(items.len(), self.gap());
             match self.take_word("agents") {
                 true => items.extend(self.agents()?),
                 false => items.push(self.item()?),
             }
         }
-        Ok(Scenario { name, about, items })
+        Ok(Scenario {
+            name,
+            about,
+            items,
+            gaps,
+        })
     }
 
     pub(super) fn comment(&mut self) -> Option<Comment> {
@@ -227,8 +233,9 @@ impl Parser {
         let (mut body, mut interrupts) = (Vec::new(), Vec::new());
         self.sign("{")?;
         while !self.take_sign("}") {
+            let gap = self.gap();
             if self.take_word("interrupt") {
-                interrupts.push(self.interrupt()?);
+                interrupts.push(self.interrupt(gap)?);
             } else if interrupts.is_empty() {
                 body.push(self.statement()?);
             } else {
@@ -243,7 +250,7 @@ impl Parser {
         }))
     }
 
-    fn interrupt(&mut self) -> Parsed<Interrupt> {
+    fn interrupt(&mut self, gap: Gap) -> Parsed<Interrupt> {
         let (name, about) = (self.name()?, self.about());
         self.keyword("when")?;
         let (condition, body) = (self.expression()?, self.block()?);
@@ -252,6 +259,7 @@ impl Parser {
             about,
             condition,
             body,
+            gap,
         })
     }
 

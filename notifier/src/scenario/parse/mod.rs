@@ -6,7 +6,7 @@ mod items;
 mod statements;
 
 use super::lex::{Spanned, Token, lex};
-use super::tree::{Name, Scenario};
+use super::tree::{Gap, Name, Scenario};
 use super::{Diagnostic, Span, herd, nearest};
 
 /// How deep blocks and parentheses may be nested.
@@ -90,6 +90,11 @@ impl Parser {
 
     fn span(&self) -> Span {
         self.words[self.at].span
+    }
+
+    /// What is before the next word.
+    fn gap(&self) -> Gap {
+        self.words[self.at].gap
     }
 
     /// From `start` to the last word that was read.

@@ -62,17 +62,19 @@ impl Parser {
     }
 
     pub(super) fn comment_statement(&mut self) -> Option<Statement> {
-        let span = self.span();
+        let (span, gap) = (self.span(), self.gap());
         let comment = self.comment()?;
         Some(Statement {
             label: String::new(),
             action: Action::Comment(comment),
             span,
+            gap,
         })
     }
 
     /// A statement without the semicolon that ends it if it has no block.
     pub(super) fn labelled(&mut self) -> Parsed<Statement> {
+        let gap = self.gap();
         let label = self.about();
         let start = self.span();
         let action = self.action()?;
@@ -80,6 +82,7 @@ impl Parser {
             label,
             action,
             span: self.since(start),
+            gap,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Who acts: agents, what interrupts them, and what happens by itself.
 
-use super::{Expression, Name, Statement};
+use super::{Expression, Gap, Name, Statement};
 
 /// `agent NAME { ... interrupt NAME when CONDITION { ... } }`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Interrupt {
     pub condition: Expression,
     /// What its handler does.
     pub body: Vec<Statement>,
+    /// What is before it.
+    pub gap: Gap,
 }
 
 /// `event NAME "text" when CONDITION { ... }`: what happens by itself, in one step.

@@ -2,12 +2,13 @@
 //!
 //! Whoever changes a scenario (mutation, repair) changes the tree and hands it to
 //! [`check`](super::check); every node is `Clone` and compares without its place in the text
-//! and without its [`Layout`].
+//! and without its [`Layout`] and [`Gap`].
 
 mod agent;
 mod condition;
 mod declaration;
 mod expression;
+mod gap;
 mod statement;
 
 use super::Span;
@@ -16,6 +17,7 @@ pub use agent::{Agent, Event, Interrupt, Layout};
 pub use condition::{Demand, Property, Scope, Table};
 pub use declaration::{Axis, Count, Function, Kind, Procedure, Typed, Variable, Variant};
 pub use expression::{Expression, FieldValue, Node, Operator, Place};
+pub use gap::{Gap, Gaps};
 pub use statement::{Action, LockAction, Selection, Statement};
 
 /// A name where it is written.
@@ -36,6 +38,8 @@ pub struct Scenario {
     pub about: String,
     /// Declarations, agents and conditions in the order of the file.
     pub items: Vec<Item>,
+    /// Which of these stand behind a blank line.
+    pub gaps: Gaps,
 }
 
 /// A part of a file.
@@ -72,7 +76,7 @@ pub enum Item {
 /// A comment up to the end of its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
-    /// Without the slashes.
+    /// All that stands behind the slashes, without blanks at the end.
     pub text: String,
     /// Whether it stands behind something on the same line.
     pub follows: bool,

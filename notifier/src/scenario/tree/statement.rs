@@ -1,6 +1,6 @@
 //! Statements, and the selection of a `when`.
 
-use super::{Axis, Comment, Expression, Name, Place, Typed};
+use super::{Axis, Comment, Expression, Gap, Name, Place, Typed};
 use crate::scenario::Span;
 
 /// A statement with its label, the words in which a trace tells it.
@@ -12,6 +12,8 @@ pub struct Statement {
     pub action: Action,
     /// Where it stands.
     pub span: Span,
+    /// What is before it.
+    pub gap: Gap,
 }
 
 /// What is done with a lock.
