@@ -300,6 +300,49 @@ fn a_limit_is_told_as_a_limit() {
     );
 }
 
+/// Of what there may be only so many, the first that is too many is shown.
+#[test]
+fn what_is_too_many_is_shown_where_it_is() {
+    let numbered = |one: &str, count: usize| -> String {
+        let lines = (0..count).map(|at| format!("{}\n", one.replace('#', &at.to_string())));
+        lines.collect()
+    };
+    // `pte`, `n` and `t` are there already.
+    for (one, most, message) in [
+        ("agent a# { n = 1; }", 64, "65 agents: at most 64"),
+        (
+            "event a# when n == 1 { n = 0; }",
+            64,
+            "65 events: at most 64",
+        ),
+        ("frames a#;", 64, "65 frames: at most 64"),
+        ("shared a#: flag;", 62, "65 variables: at most 64"),
+        ("always a#: n < 3;", 15, "17 conditions: at most 16"),
+        ("counter a#;", 16, "17 counters: at most 16"),
+    ] {
+        let column = one.find("a#").unwrap() + 1;
+        let told = refused(&with(&numbered(one, most + 1)), 6 + most, column);
+        assert!(told.contains(message), "{told}");
+        if let Err(error) = outcome(with(&numbered(one, most)).as_bytes()) {
+            assert!(!error.to_string().contains("at most"), "{error}");
+        }
+    }
+    let registers = |count| numbered("reg a#: 0..0;", count);
+    let agent = |count| with(&format!("agent a {{\n{}n = 1; }}", registers(count)));
+    let told = refused(&agent(257), 6 + 1 + 256, 5);
+    assert!(told.contains("more than 256 registers"), "{told}");
+    let began = Instant::now();
+    refused(&agent(55_000), 6 + 1 + 256, 5);
+    assert!(began.elapsed() < Duration::from_secs(2));
+    // Each is no more than enough, and the agent has those of both.
+    let (one, other) = (registers(200), registers(57).replace('a', "b"));
+    let both = format!(
+        "procedure p() {{\n{one}n = 1; }}\nprocedure q() {{\n{other}n = 1; }}\nagent a {{ p(); q(); }}"
+    );
+    let told = refused(&with(&both), 6 + 1 + 200 + 1 + 1 + 56, 5);
+    assert!(told.contains("of one agent, with the procedures"), "{told}");
+}
+
 #[test]
 fn a_file_that_asks_nothing_is_refused() {
     let told = refused("scenario x;\nshared n: flag;", 1, 10);

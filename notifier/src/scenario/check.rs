@@ -38,7 +38,7 @@ pub fn check(scenario: Scenario) -> Result<Checked, Diagnostic> {
 /// The first thing that does not, not yet [located](Diagnostic::locate).
 pub(crate) fn check_edited(scenario: Scenario) -> Result<Checked, Diagnostic> {
     let symbols = Symbols::gather(&scenario)?;
-    declarations(&symbols)?;
+    declarations(&scenario, &symbols)?;
     flow::no_recursion(&symbols)?;
     for item in &scenario.items {
         Checker::of(&symbols, item)?.item(item)?;
@@ -56,26 +56,26 @@ pub(crate) fn check_edited(scenario: Scenario) -> Result<Checked, Diagnostic> {
 /// The most agents and events, variables, and elements of an array.
 const MANY: usize = 64;
 
-fn declarations(symbols: &Symbols) -> Result<(), Diagnostic> {
+/// The most conditions and counters: each has a bit of what a step does.
+const FEW: usize = 16;
+
+/// The most registers and parameters of one body: they are looked up by their names.
+const REGISTERS: usize = 256;
+
+fn declarations(scenario: &Scenario, symbols: &Symbols) -> Result<(), Diagnostic> {
     let whole = |message: String| Err(Diagnostic::whole(message));
-    let numbers = [
-        ("agents", symbols.agents.len()),
-        ("events", symbols.events.len()),
-        ("frames", symbols.frames.len()),
-        ("variables", symbols.variables.len()),
-        ("conditions", symbols.properties.len()),
-        ("counters", symbols.counters.len()),
-    ];
-    for (what, number) in numbers {
-        let most = if what == "conditions" || what == "counters" {
-            16
-        } else {
-            MANY
-        };
-        if number > most {
-            return whole(format!("{number} {what}: at most {most} can be explored"));
-        }
-    }
+    let frames = scenario.items.iter().filter_map(|item| match item {
+        Item::Frames(names) => Some(names),
+        _ => None,
+    });
+    no_more("agents", MANY, symbols.agents.iter().map(|one| &one.name))?;
+    no_more("events", MANY, symbols.events.iter().map(|one| &one.name))?;
+    no_more("frames", MANY, frames.flatten())?;
+    let variables = symbols.variables.iter().map(|one| &one.name);
+    no_more("variables", MANY, variables)?;
+    let conditions = symbols.properties.iter().map(|one| &one.name);
+    no_more("conditions", FEW, conditions)?;
+    no_more("counters", FEW, symbols.counters.iter())?;
     for variable in &symbols.variables {
         let count = symbols.count(variable.count);
         if count == 0 || count > MANY {
@@ -90,6 +90,22 @@ fn declarations(symbols: &Symbols) -> Result<(), Diagnostic> {
         return whole("an entry needs the field P: whether it is present".into());
     }
     Ok(())
+}
+
+/// A mistake at the first of so many names that is one too many.
+fn no_more<'a>(
+    what: &str,
+    most: usize,
+    names: impl Iterator<Item = &'a Name> + Clone,
+) -> Result<(), Diagnostic> {
+    match names.clone().nth(most) {
+        Some(name) => {
+            let number = names.count();
+            let message = format!("{number} {what}: at most {most} can be explored");
+            Err(Diagnostic::new(name.span, message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What is known at some place of a scenario.
@@ -137,6 +153,10 @@ impl<'a> Checker<'a> {
 
     fn local(&mut self, typed: &Typed) -> Checks {
         let name = &typed.name.text;
+        if self.locals.len() == REGISTERS {
+            let message = format!("more than {REGISTERS} registers and parameters");
+            return Err(Diagnostic::new(typed.name.span, message));
+        }
         let known = self.locals.iter().any(|(local, _)| local == name)
             || self.symbols.variable(name).is_some()
             || self.symbols.frame(name).is_some()

@@ -19,6 +19,10 @@ use values::Value;
 /// The most instructions of one agent, handler or event.
 const MAX_INSTRS: usize = 8192;
 
+/// The most registers of one agent, handler or event, with those of the procedures that it calls. Most
+/// of so many can have but one value, so that the size of a state does not bound them.
+const MAX_REGISTERS: usize = 256;
+
 type Compiled<T> = Result<T, Diagnostic>;
 
 /// Compiles `checked` for one cell.

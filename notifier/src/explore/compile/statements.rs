@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 
 use super::values::Value;
-use super::{Body, Compiled, Compiler, Grouping, MAX_INSTRS, Scope};
+use super::{Body, Compiled, Compiler, Grouping, MAX_INSTRS, MAX_REGISTERS, Scope};
 use crate::explore::code::{Ex, Instr, Target};
 use crate::scenario::tree::{
     Action, Expression, LockAction, Name, Place, Selection, Statement, Typed,
@@ -184,6 +184,12 @@ impl Compiler<'_> {
 
     fn register(&mut self, typed: &Typed, scope: &Scope, body: &mut Body) -> Compiled<()> {
         let key = (scope.owner.clone(), typed.name.text.clone());
+        if body.registers.len() == MAX_REGISTERS && !body.registers.contains_key(&key) {
+            let message = format!(
+                "more than {MAX_REGISTERS} registers of one agent, with the procedures that it calls"
+            );
+            return Err(Diagnostic::new(typed.name.span, message));
+        }
         if let Entry::Vacant(free) = body.registers.entry(key) {
             let field = self.room(self.most(typed.kind), typed.name.span)?;
             free.insert((field, typed.kind));
