@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use notifier::explore::{Bound, Cell, Ends, Limits, NAMES, Reductions, Verdict, explore};
+use notifier::explore::{Bound, Cell, Ends, Limits, NAMES, Reductions, Until, Verdict, explore};
+use notifier::scenario::{check, parse};
 
 use crate::{report, report_with, reports, reports_anew, scenario};
 
@@ -89,6 +90,64 @@ fn a_search_that_hits_a_limit_decides_only_what_it_has_seen() {
         ControlFlow::Continue(())
     });
     assert_eq!(report.unwrap().properties[0].verdict, Verdict::Undecided);
+}
+
+/// Who asks only whether all is well is answered with the first thing that is not.
+#[test]
+fn a_search_can_end_at_what_is_broken() {
+    let checked = scenario("uffd-wp");
+    let explored = |os: &str, until| {
+        let cell = Cell {
+            os: Some(os.into()),
+            hardware: Some("clears-w".into()),
+        };
+        let limits = Limits {
+            until,
+            ..Limits::default()
+        };
+        let mut watch = |_| ControlFlow::Continue(());
+        explore(&checked, &cell, &limits, Reductions::On, &mut watch).unwrap()
+    };
+    let whole = explored("none", Until::Decided);
+    let broken = explored("none", Until::Broken);
+    assert!(broken.states * 10 < whole.states, "{broken:?}");
+    assert_eq!((whole.cut, broken.cut), (None, Some(Bound::Broken)));
+    assert_eq!(broken.properties[0], whole.properties[0]);
+    assert_eq!(broken.properties[1].verdict, Verdict::Undecided);
+    let well = explored("mmap-write-lock", Until::Broken);
+    assert_eq!(well, explored("mmap-write-lock", Until::Decided));
+}
+
+/// Somebody who waits for ever ends it, too; that an allowed condition is met does not, and a livelock
+/// is known at the end only.
+#[test]
+fn what_is_broken_may_be_a_wait_or_a_livelock() {
+    let until_broken = |body: &str| {
+        let text = format!("scenario s; shared n: 0..9; shared l: lock; {body}");
+        let checked = parse(&text).and_then(check).unwrap();
+        let limits = Limits {
+            until: Until::Broken,
+            ..Limits::default()
+        };
+        let mut watch = |_| ControlFlow::Continue(());
+        let cell = Cell::default();
+        explore(&checked, &cell, &limits, Reductions::On, &mut watch).unwrap()
+    };
+    let steps = "n = 1; n = 2; n = 3; n = 4; n = 5;";
+    let waits = format!(
+        "agent a {{ lock l; }} agent b {{ lock l; }} agent c {{ choose {{ lock l; unlock l; {steps} }} or {{ }} }} \
+         required q always: n < 9;"
+    );
+    let waits = until_broken(&waits);
+    assert_eq!(waits.cut, Some(Bound::Broken));
+    assert!(waits.stuck.is_some());
+    let allowed =
+        format!("agent a {{ {steps} }} allowed p ever: n == 1; required q always: n < 9;");
+    assert!(until_broken(&allowed).holds());
+    let livelock = "agent a { loop { n = 1; n = 2; if n == 9 { break; } } } progress p: n == 9;";
+    let livelock = until_broken(livelock);
+    assert_eq!(livelock.properties[0].verdict, Verdict::Livelock);
+    assert_eq!((livelock.cut, &livelock.properties[0].trace), (None, &None));
 }
 
 #[test]

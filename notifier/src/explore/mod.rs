@@ -95,15 +95,29 @@ pub struct Limits {
     pub memory: usize,
     /// Threads that make steps; what comes of it does not depend on their number.
     pub threads: NonZeroUsize,
+    /// What ends it before its end.
+    pub until: Until,
+}
+
+/// When a search has found enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Until {
+    /// When every condition is decided.
+    #[default]
+    Decided,
+    /// When something is broken, too: a condition on states or steps is violated, or somebody waits for
+    /// ever. Of a livelock there is no trace then. For who asks only whether all is well.
+    Broken,
 }
 
 impl Default for Limits {
-    /// 100 million states, 4 GiB, one thread.
+    /// 100 million states, 4 GiB, one thread, until all is decided.
     fn default() -> Self {
         Self {
             states: 100_000_000,
             memory: 4 << 30,
             threads: NonZeroUsize::MIN,
+            until: Until::Decided,
         }
     }
 }
@@ -137,6 +151,8 @@ pub enum Bound {
     Memory(usize),
     /// Whoever watched it.
     Interrupted,
+    /// What was broken, where no more was asked ([`Until::Broken`]).
+    Broken,
 }
 
 /// Decides every condition of `checked` in one cell. `watch` is told from time to time how far it

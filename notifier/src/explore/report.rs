@@ -10,7 +10,7 @@ use super::program::{Program, Wanted};
 use super::progress::Most;
 use super::search::Search;
 use super::trace::Trace;
-use super::{Bound, Cell, Limits, Progress};
+use super::{Bound, Cell, Limits, Progress, Until};
 use crate::scenario::tree::{Count, Demand, Kind, Scope, Variable};
 use crate::scenario::{Checked, Diagnostic, Symbols};
 
@@ -294,9 +294,12 @@ fn progress<const W: usize>(
         .lost(|state| search.machine.eval(success, state) != 0)?
         .first()
     {
-        let (way, again) = search.way_around(lost, wanted.counter)?;
         report.verdict = Verdict::Livelock;
-        report.trace = Some(search.tell(&way, again));
+        // The shortest way round takes longer to find than all else.
+        if search.until == Until::Decided {
+            let (way, again) = search.way_around(lost, wanted.counter)?;
+            report.trace = Some(search.tell(&way, again));
+        }
     }
     if let Some(counter) = wanted.counter {
         let name = search.machine.program.counters[counter].clone();

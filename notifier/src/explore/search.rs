@@ -8,7 +8,7 @@ use super::machine::{Edge, Machine, State};
 use super::mistake::Mistake;
 use super::program::Wanted;
 use super::store::{Store, hash};
-use super::{Bound, Limits, Progress};
+use super::{Bound, Limits, Progress, Until};
 use crate::scenario::tree::{Demand, Scope};
 
 /// States whose steps are made and looked up together, so that the processor waits for memory once
@@ -74,6 +74,8 @@ impl Watch<'_> {
 /// All that was found.
 pub(super) struct Search<'a, const W: usize> {
     pub(super) machine: &'a Machine<'a, W>,
+    /// What ends it.
+    pub(super) until: Until,
     pub(super) store: Store<W>,
     /// The first state of each distance from the beginning.
     pub(super) levels: Vec<usize>,
@@ -102,6 +104,7 @@ impl<'a, const W: usize> Search<'a, W> {
         let program = machine.program;
         let mut search = Self {
             machine,
+            until: limits.until,
             store: Store::new(program.bits),
             levels: vec![0],
             found: program.properties.iter().map(|_| None).collect(),
@@ -134,7 +137,8 @@ impl<'a, const W: usize> Search<'a, W> {
             }
             let told = watch.tell(gone, self.progress());
             let beside = ways.bytes_with_one_more();
-            self.cut = self.cut.or(told).or(watch.fills(&self.store, beside));
+            let full = watch.fills(&self.store, beside);
+            self.cut = self.cut.or(told).or(full).or(self.enough());
         }
         Ok(())
     }
@@ -260,7 +264,17 @@ impl<'a, const W: usize> Search<'a, W> {
             }
         }
         broken.for_each(|broken| self.broken(broken.from, &broken.edge));
-        self.cut = watch.tell(self.steps, self.progress());
+        let told = watch.tell(self.steps, self.progress());
+        self.cut = told.or(self.enough());
+    }
+
+    /// Whether something is broken, and no more is asked.
+    fn enough(&self) -> Option<Bound> {
+        let wanted = self.machine.program.properties.iter().zip(&self.found);
+        let mut broken = wanted.filter(|(wanted, _)| wanted.demand != Demand::Allowed);
+        let ends = self.until == Until::Broken
+            && (self.stuck.is_some() || broken.any(|(_, found)| found.is_some()));
+        ends.then_some(Bound::Broken)
     }
 
     fn progress(&self) -> Progress {

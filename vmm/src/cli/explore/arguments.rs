@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use notifier::explore::Limits;
+use notifier::explore::{Limits, Until};
 
 use super::super::size;
 
@@ -94,6 +94,7 @@ impl Explore {
             states: self.max_states as usize,
             memory: usize::try_from(self.memory).unwrap_or(usize::MAX),
             threads: self.threads().unwrap_or(NonZeroUsize::MIN),
+            until: Until::Decided,
         }
     }
 

@@ -199,6 +199,7 @@ pub(super) fn reason(bound: Bound) -> &'static str {
         Bound::States(_) => "max-states",
         Bound::Memory(_) => "memory",
         Bound::Interrupted => "interrupted",
+        Bound::Broken => "broken",
     }
 }
 

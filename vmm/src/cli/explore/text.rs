@@ -158,6 +158,7 @@ pub(super) fn reason(bound: Bound) -> String {
         Bound::States(states) => format!("the limit of {} was reached", count(states, "state")),
         Bound::Memory(bytes) => format!("the limit of {} was reached", count(bytes, "byte")),
         Bound::Interrupted => "interrupted".into(),
+        Bound::Broken => "something is broken already".into(),
     }
 }
 

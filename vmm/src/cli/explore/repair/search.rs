@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use notifier::explore::{Most, Reductions, Report, explore};
+use notifier::explore::{Limits, Most, Reductions, Report, Until, explore};
 use notifier::mutate::{Edit, Standing, always_ends, cost, edits};
 use notifier::scenario::{Checked, Span, format};
 use serde::Serialize;
@@ -181,7 +181,12 @@ impl<'a> Search<'a> {
     fn came(&self, changed: &Checked) -> Came {
         let (cell, limits) = (&self.original.cell, &self.crew.limits);
         let watch = &mut self.crew.watch(self.turn);
-        let report = match explore(changed, cell, limits, Reductions::On, watch) {
+        // What else is broken does not matter.
+        let until = Limits {
+            until: Until::Broken,
+            ..*limits
+        };
+        let report = match explore(changed, cell, &until, Reductions::On, watch) {
             Ok(report) => report,
             // A value that does not fit is no repair.
             Err(_) => return Came::Broken,
