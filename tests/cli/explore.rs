@@ -53,7 +53,7 @@ fn a_matrix_in_json_has_the_traces_that_were_asked_for() {
     let document = document(ended.verify_code(1));
     let cells = document["cells"].as_array().unwrap();
     assert_eq!(cells[0]["trace"]["steps"].as_array().unwrap().len(), 12);
-    assert_eq!(cells[0]["trace"]["repeats_from"], 7);
+    assert_eq!(cells[0]["trace"]["repeats_from"], 6);
     assert_eq!(cells[1].get("trace"), Some(&Value::Null), "{}", cells[1]);
     assert_eq!(cells[1]["fault_bound"]["at_most"], 2);
 }
@@ -265,6 +265,30 @@ fn a_plain_name_is_the_scenario_and_the_file_of_that_name_is_noted() {
     let path = by_shell(&script("./upgrade"));
     assert!(path.verify_code(0).stdout.starts_with("mine:"), "{path:#?}");
     assert_eq!(path.stderr, "");
+}
+
+/// A `finally` speaks of executions that end: whoever reads the verdict alone sees that these are not all.
+#[test]
+fn a_verdict_on_the_end_says_of_which_executions() {
+    let text = "scenario s; shared n: flag; shared l: lock; agent a { choose { n = 1; } or { lock l; lock l; } } \
+                required q finally: n; forbidden r finally: n; required e always: n < 2;";
+    let path = file(text.as_bytes());
+    let path = path.path().to_str().unwrap();
+    for (words, mode) in [
+        ("q: holds (of the executions that end)\n", None),
+        ("r: violated\n", None),
+        ("e: holds", None),
+        ("holds (of the executions that end) ┆", Some("--matrix")),
+    ] {
+        let ended = explore(&[&[path], mode.as_slice()].concat());
+        let stdout = &ended.verify_code(1).stdout;
+        assert!(stdout.contains(words), "no {words:?} in {stdout}");
+        assert!(!stdout.contains("e: holds ("), "{stdout}");
+    }
+    let all = text.replace("lock l; lock l;", "n = 1; lock l;");
+    let path = file(all.as_bytes());
+    let ended = explore(&[path.path().to_str().unwrap()]);
+    assert!(ended.stdout.contains("q: holds\n"), "{ended:#?}");
 }
 
 #[test]

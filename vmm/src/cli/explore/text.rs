@@ -8,6 +8,8 @@ use notifier::explore::{
     Bound, Cell, Ends, Most, PropertyReport, Report, Step, Table, Trace, Verdict,
 };
 
+use notifier::scenario::tree::Scope;
+
 use super::Explored;
 use super::search::is_not_begun;
 
@@ -36,7 +38,7 @@ pub(super) fn matrix(explored: &[Explored]) -> String {
         grid.set_header(["os", "hardware", "condition", "verdict", "states", "trace"]);
         for report in &one.reports {
             for property in &report.properties {
-                grid.add_row(row(&report.cell, property));
+                grid.add_row(row(report, property));
             }
         }
         let _ = writeln!(text, "{grid}");
@@ -66,14 +68,15 @@ fn name(value: &Option<String>) -> &str {
     value.as_deref().unwrap_or("-")
 }
 
-fn row(cell: &Cell, property: &PropertyReport) -> [String; 6] {
+fn row(report: &Report, property: &PropertyReport) -> [String; 6] {
+    let cell = &report.cell;
     let length = property
         .trace
         .as_ref()
         .map_or("-".into(), |trace| trace.steps.len().to_string());
     let verdict = match &property.most {
         Some((counter, most)) => format!("{} ({counter}: {})", property.verdict, times(*most)),
-        None => property.verdict.to_string(),
+        None => format!("{}{}", property.verdict, of_which(report, property)),
     };
     [
         name(&cell.os).into(),
@@ -83,6 +86,18 @@ fn row(cell: &Cell, property: &PropertyReport) -> [String; 6] {
         property.states.to_string(),
         length,
     ]
+}
+
+/// Of which executions a verdict speaks, if not of all: one that has a trace speaks of that.
+fn of_which(report: &Report, property: &PropertyReport) -> &'static str {
+    if property.trace.is_some() {
+        return "";
+    }
+    match (property.scope, report.ends) {
+        (Scope::Finally, Some(Ends::Sometimes)) => " (of the executions that end)",
+        (Scope::Finally, Some(Ends::Never)) => " (no execution ends)",
+        _ => "",
+    }
 }
 
 fn times(most: Most) -> String {
@@ -202,7 +217,7 @@ fn cell(report: &Report, traces: bool) -> String {
             text,
             "\n{}: {}",
             property.property,
-            row(&report.cell, property)[3]
+            row(report, property)[3]
         );
         if !property.about.is_empty() {
             let _ = writeln!(text, "  {}", property.about);
