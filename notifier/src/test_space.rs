@@ -6,7 +6,7 @@ use crate::addr::{Access, AddrRange, Asid, Gpa, Gva, Iova, PageSize, Permissions
 use crate::contract::{AddressSpace, Event, RangeSubscriber, SecondaryTlbSubscriber, Subscription};
 use crate::oracle::Oracle;
 use crate::paging::x86_64::X86_64;
-use crate::paging::{Builder, Change, Leaf, TableMemoryMut, TestMemory, Tree};
+use crate::paging::{Builder, Change, FlatMemory, Leaf, LeafHints, TableMemoryMut, Tree};
 use crate::secondary::Fault;
 use crate::secondary::shadow::Shadow;
 use crate::secondary::smmu::{Context, Smmu, Sva};
@@ -24,7 +24,7 @@ pub(crate) enum Telling {
 
 /// Page `n` is mapped at `page(n)` to a frame of its own.
 pub(crate) struct TestSpace {
-    pub(crate) memory: Arc<TestMemory>,
+    pub(crate) memory: Arc<FlatMemory>,
     pub(crate) space: Arc<AddressSpace<Tree>>,
     pub(crate) smmu: Arc<Smmu>,
     pub(crate) shadow: Arc<Shadow>,
@@ -56,6 +56,7 @@ pub(crate) fn leaf(n: u64, permissions: Permissions) -> Leaf {
         global: false,
         memory_type: 0,
         software: 0,
+        hints: LeafHints::empty(),
     }
 }
 
@@ -70,7 +71,7 @@ impl TestSpace {
 
     /// The same with nobody subscribed.
     pub(crate) fn bare(pages: &[Permissions]) -> Self {
-        let memory = Arc::new(TestMemory::new(0x2_0000));
+        let memory = Arc::new(FlatMemory::new(0x2_0000));
         let format = Arc::new(X86_64::four_level(40));
         let pool = AddrRange::new(Gpa::new(0x1000), Gpa::new(0x8000)).unwrap();
         let mut builder = Builder::new(&*format, &*memory, pool).unwrap();

@@ -3,7 +3,7 @@
 
 use guest::abi::layout::{FRAMES, PAGE, WINDOW};
 use notifier::addr::{Gpa, Gva, PageSize, Permissions};
-use notifier::paging::{Leaf, Level, Meaning, TableMemory};
+use notifier::paging::{Leaf, LeafHints, Level, Meaning, TableMemory};
 use vmm::machine::Machine;
 
 /// Guest-virtual and I/O-virtual address of a page.
@@ -45,6 +45,7 @@ pub fn leaf(output: u64, size: PageSize, permissions: Permissions) -> Leaf {
         global: false,
         memory_type: 0,
         software: 0,
+        hints: LeafHints::empty(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use guest::abi::layout;
 use notifier::addr::{Gpa, Gva, PageSize, Permissions};
-use notifier::paging::{BuildError, Builder, Format, Leaf};
+use notifier::paging::{BuildError, Builder, Format, Leaf, LeafHints};
 
 use crate::memory::Ram;
 
@@ -29,6 +29,7 @@ pub(crate) fn page(output: Gpa, size: PageSize, permissions: Permissions) -> Lea
         global: false,
         memory_type: 0,
         software: 0,
+        hints: LeafHints::empty(),
     }
 }
 

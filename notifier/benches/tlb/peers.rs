@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use notifier::addr::{Access, AddrRange, Asid, Gpa, Iova, PageSize, Permissions};
 use notifier::contract::Step;
-use notifier::paging::Leaf;
+use notifier::paging::{Leaf, LeafHints};
 use notifier::secondary::smmu::{Tlb, WAYS};
 use vm_memory::{GuestAddress, Permissions as Allowed};
 
@@ -76,6 +76,7 @@ pub(crate) fn leaf(target: u64) -> Leaf {
         global: false,
         memory_type: 0,
         software: 0,
+        hints: LeafHints::empty(),
     }
 }
 

@@ -3,11 +3,10 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use notifier::addr::{Access, AddrRange, Asid, Gpa, Gva, Iova, StreamId};
 use notifier::paging::x86_64::X86_64;
-use notifier::paging::{Builder, Leaf, NoMemory, TableMemory, TableMemoryMut, walk};
+use notifier::paging::{Builder, FlatMemory, Leaf, walk};
 use notifier::secondary::smmu::{Context, Smmu};
 
 use crate::pages::Pages;
@@ -16,43 +15,19 @@ use crate::peers::leaf;
 const STREAM: StreamId = StreamId(0);
 const FORMAT: X86_64 = X86_64::four_level(40);
 /// Room for the tables of 16,384 pages.
-const TABLE_BYTES: u64 = 64 << 12;
-
-/// Page tables from address 0 on, and nothing else.
-struct Tables(Vec<AtomicU64>);
-
-impl Tables {
-    fn word(&self, address: Gpa) -> Result<&AtomicU64, NoMemory> {
-        let index = usize::try_from(address.raw() / 8).unwrap_or(usize::MAX);
-        self.0.get(index).ok_or(NoMemory(address))
-    }
-}
-
-impl TableMemory for Tables {
-    fn read_entry(&self, address: Gpa) -> Result<u64, NoMemory> {
-        Ok(self.word(address)?.load(Ordering::Acquire))
-    }
-}
-
-impl TableMemoryMut for Tables {
-    fn write_entry(&self, address: Gpa, entry: u64) -> Result<(), NoMemory> {
-        self.word(address)?.store(entry, Ordering::Release);
-        Ok(())
-    }
-}
+const TABLE_BYTES: usize = 64 << 12;
 
 /// A device and the SMMU that it is behind.
 pub(crate) struct Device {
     smmu: Smmu,
-    tables: Arc<Tables>,
+    tables: Arc<FlatMemory>,
     root: Gpa,
 }
 
 impl Device {
     /// With a TLB of `entries`, which has seen all of `pages`.
     pub(crate) fn warm(entries: u64, pages: &Pages) -> Self {
-        let words = (0..TABLE_BYTES / 8).map(|_| AtomicU64::new(0));
-        let tables = Arc::new(Tables(words.collect()));
+        let tables = Arc::new(FlatMemory::new(TABLE_BYTES));
         let root = build(&tables, pages);
         let entries = usize::try_from(entries).unwrap_or(0);
         let smmu = Smmu::new(entries, tables.clone(), Arc::new(()));
@@ -80,8 +55,8 @@ impl Device {
     }
 }
 
-fn build(tables: &Tables, pages: &Pages) -> Gpa {
-    let pool = AddrRange::from_length(Gpa::new(0), TABLE_BYTES).expect("some tables");
+fn build(tables: &FlatMemory, pages: &Pages) -> Gpa {
+    let pool = AddrRange::from_length(Gpa::new(0), TABLE_BYTES as u64).expect("some tables");
     let mut builder = Builder::new(&FORMAT, tables, pool).expect("room for a root");
     for iova in pages.iovas() {
         let page = leaf(pages.target(iova));

@@ -87,6 +87,22 @@ address! {
     /// I/O-virtual: what a device uses.
     Iova
 }
+address! {
+    /// Intermediate-physical: what stage 1 makes of an I/O-virtual address, and stage 2 translates.
+    Ipa
+}
+
+impl Ipa {
+    /// The same number as a guest-physical address: what it is where there is no stage 2.
+    pub const fn to_gpa(self) -> Gpa {
+        Gpa(self.0)
+    }
+
+    /// What a stage-1 table or page says, where there is a stage 2.
+    pub const fn of(stage1_output: Gpa) -> Self {
+        Self(stage1_output.0)
+    }
+}
 
 impl Iova {
     /// The I/O-virtual address of `va` for a device that shares the address space's page tables

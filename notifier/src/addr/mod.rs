@@ -7,7 +7,7 @@ mod range;
 mod tag;
 
 pub use access::{Access, Permissions};
-pub use address::{Address, Gpa, Gva, Iova};
+pub use address::{Address, Gpa, Gva, Iova, Ipa};
 pub use page_size::PageSize;
 pub use range::{AddrRange, RangeError};
-pub use tag::{Asid, StreamId};
+pub use tag::{Asid, StreamId, SubstreamId, Vmid};

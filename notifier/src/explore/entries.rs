@@ -106,6 +106,7 @@ impl EntryFormat {
             global: false,
             memory_type: 0,
             software,
+            hints: crate::paging::LeafHints::empty(),
         })
     }
 

@@ -60,6 +60,7 @@ mod tests {
             global: false,
             memory_type: 0,
             software: 0,
+            hints: crate::paging::LeafHints::empty(),
         }
     }
 

@@ -144,7 +144,7 @@ impl<'a, M: TableMemoryMut> Builder<'a, M> {
 #[cfg(test)]
 mod tests {
     use super::super::x86_64::X86_64;
-    use super::super::{TestMemory, walk};
+    use super::super::{FlatMemory, walk};
     use super::*;
     use crate::addr::Permissions;
 
@@ -164,12 +164,13 @@ mod tests {
             global: false,
             memory_type: 0,
             software: 0,
+            hints: crate::paging::LeafHints::empty(),
         }
     }
 
     #[test]
     fn what_is_built_is_what_a_walk_finds() {
-        let memory = TestMemory::new(0x20_000);
+        let memory = FlatMemory::new(0x20_000);
         let mut builder = Builder::new(&FORMAT, &memory, pool(16)).unwrap();
         let pages = [
             (0x4000_0000_0000, page(0x1_2000, PageSize::K4)),
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_built_is_refused() {
-        let memory = TestMemory::new(0x20_000);
+        let memory = FlatMemory::new(0x20_000);
         let mut builder = Builder::new(&FORMAT, &memory, pool(4)).unwrap();
         let small = page(0x1_2000, PageSize::K4);
         builder.map(Gva::new(0x1000), &small).unwrap();
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_pool_outside_memory_is_refused() {
-        let memory = TestMemory::new(0x1000);
+        let memory = FlatMemory::new(0x1000);
         let built = Builder::new(&FORMAT, &memory, pool(1)).map(|builder| builder.root());
         assert!(matches!(built, Err(BuildError::NoMemory(_))));
     }

@@ -162,6 +162,7 @@ mod tests {
         global: false,
         memory_type: 0,
         software: 0,
+        hints: crate::paging::LeafHints::empty(),
     };
 
     fn kind(old: Option<Leaf>, new: Option<Leaf>) -> Option<ChangeKind> {

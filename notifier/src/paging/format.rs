@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug};
 
 use super::Leaf;
-use crate::addr::{Gpa, Gva, PageSize, Permissions};
+use crate::addr::{Access, Gpa, Gva, PageSize, Permissions};
 
 /// A table's level: 0 is the last one, whose entries are the smallest pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +81,18 @@ pub trait Format: Debug + Send + Sync {
 
     /// The entry that leads on to the table at `next` and takes no permission away.
     fn encode_table(&self, next: Gpa) -> u64;
+
+    /// What hardware that manages the accessed and dirty state makes of `entry`, which decodes as a
+    /// page, when it is used for `access`: accessed for a read; for a write also dirty, and writable
+    /// if it was only waiting for that.
+    fn marked(&self, entry: u64, access: Access) -> u64;
+
+    /// What a whole group of entries spans that say [`CONTIGUOUS`](super::LeafHints::CONTIGUOUS) in
+    /// a table at `level`; `None` if the format has no such groups there.
+    fn contiguous_span(&self, level: Level) -> Option<PageSize> {
+        let _ = level;
+        None
+    }
 }
 
 /// Bytes in a table.

@@ -23,6 +23,23 @@ pub struct Leaf {
     pub memory_type: u8,
     /// Bits that hardware ignores, packed in the format's own order.
     pub software: u16,
+    /// What else an entry may say of its page; not every format can say all of it.
+    pub hints: LeafHints,
+}
+
+bitflags::bitflags! {
+    /// What some formats say beside the translation.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct LeafHints: u8 {
+        /// One of a group of neighbours that a TLB may hold as one entry (VMSAv8-64: Contiguous).
+        const CONTIGUOUS = 1 << 0;
+        /// A clean page that hardware may make writable by itself (VMSAv8-64: DBM).
+        const DIRTY_MANAGED = 1 << 1;
+        /// No instruction fetches by privileged software, whatever the permissions say (PXN).
+        const PRIVILEGED_NO_EXECUTE = 1 << 2;
+        /// No block-or-table conflict may be raised for it (VMSAv8-64: nT).
+        const NO_CONFLICT = 1 << 3;
+    }
 }
 
 impl Leaf {

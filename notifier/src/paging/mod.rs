@@ -15,10 +15,7 @@ pub mod x86_64;
 pub use build::{BuildError, Builder};
 pub use change::{Change, ChangeKind};
 pub use format::{Format, Level, Malformed, Meaning};
-pub use leaf::Leaf;
-pub use memory::{NoMemory, TableMemory, TableMemoryMut};
+pub use leaf::{Leaf, LeafHints};
+pub use memory::{FlatMemory, NoMemory, SystemMemory, TableMemory, TableMemoryMut};
 pub use tree::{Tree, TreeError};
 pub use walk::{WalkFault, WalkFaultKind, walk};
-
-#[cfg(test)]
-pub(crate) use memory::test_memory::TestMemory;

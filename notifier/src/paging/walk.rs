@@ -81,7 +81,7 @@ pub(super) fn limited(leaf: Leaf, limits: Permissions) -> Leaf {
 #[cfg(test)]
 mod tests {
     use super::super::x86_64::{Entry, X86_64};
-    use super::super::{TableMemoryMut, TestMemory};
+    use super::super::{FlatMemory, TableMemoryMut};
     use super::*;
     use crate::addr::PageSize;
 
@@ -89,8 +89,8 @@ mod tests {
     const ROOT: Gpa = Gpa::new(0x1000);
 
     /// Tables at 0x1000, 0x2000, 0x3000, 0x4000, each one's entry 0 leading on with `flags`.
-    fn tables(flags: [Entry; 3]) -> TestMemory {
-        let memory = TestMemory::new(0x6000);
+    fn tables(flags: [Entry; 3]) -> FlatMemory {
+        let memory = FlatMemory::new(0x6000);
         for (table, flags) in (1..).zip(flags) {
             let next = Entry::new((table + 1) * 0x1000) | flags;
             let slot = Gpa::new(table * 0x1000);

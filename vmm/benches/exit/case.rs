@@ -3,7 +3,7 @@
 use guest::abi::op::{self, Op};
 use guest::abi::{dma, layout, program};
 use notifier::addr::{Address, Gpa, PageSize, Permissions};
-use notifier::paging::{ChangeKind, Format, Leaf};
+use notifier::paging::{ChangeKind, Format, Leaf, LeafHints};
 
 /// Entries of a page table, and so of what one table can be written in a run.
 const ENTRIES: u64 = 512;
@@ -154,6 +154,7 @@ impl Page {
             global: false,
             memory_type: 0,
             software: 0,
+            hints: LeafHints::empty(),
         }
     }
 }

@@ -8,11 +8,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::FromRawFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use notifier::addr::{AddrRange, Address, Gpa};
-use notifier::paging::{NoMemory, TableMemory, TableMemoryMut};
-use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap};
+use notifier::paging::{NoMemory, SystemMemory, TableMemory, TableMemoryMut};
+use vm_memory::{
+    Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileMemory,
+};
 
 use super::Layout;
 
@@ -113,6 +115,26 @@ impl TableMemoryMut for Ram {
     }
 }
 
+impl SystemMemory for Ram {
+    fn compare_exchange(&self, address: Gpa, old: u64, new: u64) -> Result<u64, NoMemory> {
+        let nowhere = |_| NoMemory(address);
+        let slice = self.memory.get_slice(at(address), 8).map_err(nowhere)?;
+        let word = slice
+            .get_atomic_ref::<AtomicU64>(0)
+            .map_err(|_| NoMemory(address))?;
+        let (old, new) = (old.to_le(), new.to_le());
+        let done = word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire);
+        Ok(u64::from_le(done.unwrap_or_else(|found| found)))
+    }
+
+    fn write_u32(&self, address: Gpa, value: u32) -> Result<(), NoMemory> {
+        let stored = self
+            .memory
+            .store(value.to_le(), at(address), Ordering::Release);
+        stored.map_err(|_| NoMemory(address))
+    }
+}
+
 fn at(address: Gpa) -> GuestAddress {
     GuestAddress(address.raw())
 }
@@ -166,6 +188,21 @@ mod tests {
         let mut read = [0; 8];
         ram.read(Gpa::new(seam), &mut read).unwrap();
         assert_eq!(read, [1; 8]);
+    }
+
+    #[test]
+    fn a_word_is_exchanged_in_memory_and_nowhere_else() {
+        let ram = ram();
+        let at = Gpa::new(0x2000);
+        ram.write_entry(at, 3).unwrap();
+        assert_eq!(ram.compare_exchange(at, 2, 9), Ok(3));
+        assert_eq!(ram.compare_exchange(at, 3, 9), Ok(3));
+        ram.write_u32(Gpa::new(0x2004), 1).unwrap();
+        assert_eq!(ram.read_entry(at), Ok(1 << 32 | 9));
+        let end = Gpa::new(ram.layout().memory().last().raw() + 1);
+        assert_eq!(ram.compare_exchange(end, 0, 1), Err(NoMemory(end)));
+        let between = Gpa::new(0x2001);
+        assert_eq!(ram.compare_exchange(between, 0, 1), Err(NoMemory(between)));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use super::*;
 use crate::addr::{Address, PageSize};
 use crate::paging::x86_64::{Entry, X86_64};
-use crate::paging::{Builder, ChangeKind, TableMemoryMut, TestMemory};
+use crate::paging::{Builder, ChangeKind, FlatMemory, TableMemoryMut};
 
 const WINDOW: Gva = Gva::new(0x4000_0000_0000);
 
 struct Fixture {
-    memory: TestMemory,
+    memory: FlatMemory,
     tree: Tree,
 }
 
@@ -26,12 +26,13 @@ fn page(output: u64, permissions: Permissions, size: PageSize) -> Leaf {
         global: false,
         memory_type: 0,
         software: 0,
+        hints: crate::paging::LeafHints::empty(),
     }
 }
 
 /// Two 4 KiB pages at the window, read-only and read-write, and one of 2 MiB behind them.
 fn fixture() -> Fixture {
-    let memory = TestMemory::new(0x20_000);
+    let memory = FlatMemory::new(0x20_000);
     let format = X86_64::four_level(40);
     let mut builder = Builder::new(&format, &memory, region()).unwrap();
     let large = page(0x40_0000, Permissions::READ_WRITE, PageSize::M2);

@@ -2,8 +2,8 @@
 
 use super::Entry;
 use super::entry::{ADDRESS, PAT_LARGE, PAT_SMALL};
-use crate::addr::{Gpa, Gva, PageSize, Permissions};
-use crate::paging::{Format, Leaf, Level, Malformed, Meaning};
+use crate::addr::{Access, Gpa, Gva, PageSize, Permissions};
+use crate::paging::{Format, Leaf, LeafHints, Level, Malformed, Meaning};
 
 /// x86-64 four-level paging of a machine with a given physical-address width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl X86_64 {
                 | bit(Entry::CACHE_DISABLE.raw(), 2)
                 | bit(pat, 4),
             software: entry.software(),
+            hints: LeafHints::empty(),
         }
     }
 }
@@ -159,6 +160,15 @@ impl Format for X86_64 {
         let open = Entry::PRESENT | Entry::WRITE | Entry::USER | Entry::ACCESSED;
         (Entry::new(next.raw() & ADDRESS) | open).raw()
     }
+
+    /// SDM 3A, 4.8.
+    fn marked(&self, entry: u64, access: Access) -> u64 {
+        let mark = match access {
+            Access::Read => Entry::ACCESSED,
+            Access::Write => Entry::ACCESSED | Entry::DIRTY,
+        };
+        (Entry::new(entry) | mark).raw()
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +190,14 @@ mod tests {
         assert!(!refused(large | 1 << 12, 1), "PAT of a 2 MiB page");
         assert!(!refused(1 << 39, 0), "the highest physical address bit");
         assert!(!refused(large, 0), "PAT of a 4 KiB page");
+    }
+
+    #[test]
+    fn a_write_marks_dirty_and_a_read_does_not() {
+        let used = FORMAT.marked(0x1007, Access::Read);
+        assert_eq!(used, 0x1007 | Entry::ACCESSED.raw());
+        let written = FORMAT.marked(0x1007, Access::Write);
+        assert_eq!(written, used | Entry::DIRTY.raw());
     }
 
     #[test]

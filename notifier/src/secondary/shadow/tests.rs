@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::addr::Permissions;
 use crate::contract::Event;
-use crate::paging::{TableMemoryMut, TestMemory};
+use crate::paging::{FlatMemory, TableMemoryMut};
 use crate::secondary::observer;
 use crate::test_space::{Telling, TestSpace, frame, leaf, page, range};
 
@@ -31,7 +31,7 @@ fn an_upgrade_that_nobody_tells_of_zaps_nothing_and_loses_nothing() {
 /// Makes an invalidation begin and end while the shadow looks at the primary page table, the one
 /// place where it holds no lock.
 struct InvalidatesDuringWalk {
-    inner: TestMemory,
+    inner: FlatMemory,
     shadow: Mutex<Option<std::sync::Weak<Shadow>>>,
 }
 
@@ -50,7 +50,7 @@ impl TableMemory for InvalidatesDuringWalk {
 #[test]
 fn an_invalidation_during_the_walk_makes_it_try_again() {
     let space = TestSpace::bare(&[RO]);
-    let inner = TestMemory::new(0x2_0000);
+    let inner = FlatMemory::new(0x2_0000);
     for at in (0..0x8000).step_by(8).map(Gpa::new) {
         let entry = space.memory.read_entry(at).unwrap();
         inner.write_entry(at, entry).unwrap();

@@ -55,6 +55,7 @@ impl Slot {
             global: false,
             memory_type: 0,
             software: 0,
+            hints: crate::paging::LeafHints::empty(),
         },
         filled: Step(0),
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use notifier::addr::{Access, AddrRange, Gpa, Gva, Iova, PageSize, Permissions, StreamId};
 use notifier::paging::x86_64::X86_64;
-use notifier::paging::{Builder, Format, Leaf, NoMemory, TableMemory, TableMemoryMut};
+use notifier::paging::{Builder, FlatMemory, Format, Leaf, LeafHints, TableMemoryMut};
 use notifier::secondary::FaultKind;
 use notifier::secondary::smmu::Smmu;
 
@@ -20,31 +20,6 @@ const POOL: u64 = 0x8000;
 /// That of the first page table.
 const FIRST_FRAME: Frame = Frame(0x1000);
 
-/// Memory from address 0 on.
-pub(super) struct Memory(Vec<AtomicU64>);
-
-impl Memory {
-    fn word(&self, address: Gpa) -> Result<&AtomicU64, NoMemory> {
-        let index = usize::try_from(address.raw() / 8).ok();
-        index
-            .and_then(|index| self.0.get(index))
-            .ok_or(NoMemory(address))
-    }
-}
-
-impl TableMemory for Memory {
-    fn read_entry(&self, address: Gpa) -> Result<u64, NoMemory> {
-        Ok(self.word(address)?.load(Ordering::Acquire))
-    }
-}
-
-impl TableMemoryMut for Memory {
-    fn write_entry(&self, address: Gpa, entry: u64) -> Result<(), NoMemory> {
-        self.word(address)?.store(entry, Ordering::Release);
-        Ok(())
-    }
-}
-
 pub(super) fn leaf(frame: Frame) -> Leaf {
     Leaf {
         output: Gpa::new(frame.0 << PageSize::K4.shift()),
@@ -55,13 +30,14 @@ pub(super) fn leaf(frame: Frame) -> Leaf {
         global: false,
         memory_type: 0,
         software: 0,
+        hints: LeafHints::empty(),
     }
 }
 
 /// The memory, and which frames were used.
 pub(super) struct Tables {
     pub(super) format: Arc<X86_64>,
-    pub(super) memory: Arc<Memory>,
+    pub(super) memory: Arc<FlatMemory>,
     frame: AtomicU64,
 }
 
@@ -76,10 +52,10 @@ pub(super) struct Table {
 impl Tables {
     /// Room for so many page tables.
     pub(super) fn new(tables: u64) -> Self {
-        let words = usize::try_from(tables * POOL / 8).unwrap_or(0);
+        let bytes = usize::try_from(tables * POOL).unwrap_or(0);
         Self {
             format: Arc::new(X86_64::four_level(40)),
-            memory: Arc::new(Memory((0..words).map(|_| AtomicU64::new(0)).collect())),
+            memory: Arc::new(FlatMemory::new(bytes)),
             frame: AtomicU64::new(FIRST_FRAME.0),
         }
     }
@@ -92,11 +68,7 @@ impl Tables {
         let mut builder = Builder::new(&*self.format, &*self.memory, pool).ok()?;
         builder.map(PAGE, &leaf(frame)).ok()?;
         let root = builder.root();
-        let entry = self.format.encode_leaf(&leaf(frame)).ok()?;
-        // Only the page's entry leads to that frame.
-        let is_it = |word: &AtomicU64| word.load(Ordering::Acquire) == entry;
-        let slot = self.memory.0.iter().position(is_it)?;
-        let slot = Gpa::new(u64::try_from(slot).ok()? * 8);
+        let slot = builder.slot(PAGE, PageSize::K4).ok()?;
         Some(Table { root, slot })
     }
 

@@ -2,10 +2,10 @@
 
 use super::super::{Command, Features};
 use super::*;
-use crate::paging::TestMemory;
+use crate::paging::FlatMemory;
 
 fn smmu() -> Arc<Smmu> {
-    let memory = Arc::new(TestMemory::new(0x1000));
+    let memory = Arc::new(FlatMemory::new(0x1000));
     Arc::new(Smmu::new(16, memory, Arc::new(())))
 }
 
@@ -77,7 +77,7 @@ fn every_smmu_gets_its_own_commands() {
         range_invalidation: true,
         ..Features::default()
     };
-    let memory = Arc::new(TestMemory::new(0x1000));
+    let memory = Arc::new(FlatMemory::new(0x1000));
     let ranged = Arc::new(Smmu::new(16, memory, Arc::new(())).with_features(by_range));
     let paged = smmu();
     let mut invs = Invs::default();
