@@ -32,9 +32,13 @@ pub(crate) mod model {
     pub(crate) use std::sync::atomic::Ordering;
 
     #[cfg(loom)]
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicU64};
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, fence};
+    #[cfg(loom)]
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     #[cfg(not(loom))]
-    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicU64};
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, fence};
+    #[cfg(not(loom))]
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)

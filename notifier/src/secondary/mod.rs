@@ -2,6 +2,7 @@
 //!
 //! * [`smmu`]: an SMMU that shares the primary page table and keeps what it cached, permissions
 //!   included, until it is told to drop it.
+//! * [`cache`]: what an SMMU and a device keep translations and table pointers in.
 //! * [`atc`]: a device's own TLB, which refills from the SMMU.
 //! * [`shadow`]: an MMU with page tables of its own, filled from the primary one on demand.
 //! * [`vtd`], [`amd`], [`ocxl`]: what other drivers make of a notification, without the hardware.
@@ -9,6 +10,7 @@
 
 pub mod amd;
 pub mod atc;
+pub mod cache;
 mod fault;
 mod observer;
 pub mod ocxl;
