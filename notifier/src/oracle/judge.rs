@@ -387,7 +387,12 @@ impl State {
 /// refuse anything, so there it is enough that nothing was taken away.
 fn still_right(cache: CacheId, entry: &Leaf, leaf: &Leaf) -> bool {
     match cache {
-        CacheId::SmmuTlb(_) | CacheId::Atc(_) => leaf.same_translation(entry),
+        CacheId::SmmuTlb(_)
+        | CacheId::SmmuStage2(_)
+        | CacheId::SmmuNested(..)
+        | CacheId::SmmuWalk(_)
+        | CacheId::SmmuConfiguration(_)
+        | CacheId::Atc(_) => leaf.same_translation(entry),
         CacheId::Shadow => leaf.permissions.contains(entry.permissions),
     }
 }

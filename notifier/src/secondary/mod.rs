@@ -15,13 +15,15 @@ mod fault;
 mod observer;
 pub mod ocxl;
 pub mod recorder;
+mod scope;
 pub mod shadow;
 pub mod smmu;
 mod span;
 pub mod vtd;
 
 pub use fault::{Fault, FaultKind};
-pub use observer::{CacheId, Cached, Denial, Observer};
+pub use observer::{CacheId, Cached, CachedTable, Configuration, Denial, Observer, Structure};
+pub use scope::{Fit, Held, Scope, Tag, What};
 pub use span::AlignedSpan;
 
 #[cfg(test)]
