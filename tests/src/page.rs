@@ -92,7 +92,7 @@ pub fn slot_at(machine: &Machine, address: u64, level: u8) -> u64 {
     let mut at = format.root();
     loop {
         let page = Gva::new(address).raw() >> format.span(at).shift();
-        let slot = table.raw() + 8 * (page % format.entries() as u64);
+        let slot = table.raw() + 8 * (page % format.entries(at) as u64);
         if at == Level(level) {
             return slot;
         }

@@ -61,7 +61,7 @@ impl<'a, M: TableMemoryMut> Builder<'a, M> {
             next: pool.start(),
             root: pool.start(),
         };
-        builder.root = builder.allocate()?;
+        builder.root = builder.allocate(format.root())?;
         Ok(builder)
     }
 
@@ -116,7 +116,8 @@ impl<'a, M: TableMemoryMut> Builder<'a, M> {
             Meaning::Table { next, .. } => Ok(next),
             Meaning::Leaf(_) => Err(BuildError::Taken(address)),
             Meaning::NotPresent => {
-                let next = self.allocate()?;
+                let below = level.below().ok_or(BuildError::Taken(address))?;
+                let next = self.allocate(below)?;
                 let entry = self.format.encode_table(next);
                 self.memory.write_entry(slot, entry)?;
                 Ok(next)
@@ -124,20 +125,21 @@ impl<'a, M: TableMemoryMut> Builder<'a, M> {
         }
     }
 
-    /// The next unused table of the pool, zeroed.
-    fn allocate(&mut self) -> Result<Gpa, BuildError> {
-        let size = table_size(self.format);
+    /// The next unused table of the pool, zeroed and aligned to its size.
+    fn allocate(&mut self, level: Level) -> Result<Gpa, BuildError> {
+        let size = table_size(self.format, level);
         let used_up = BuildError::PoolUsedUp(self.pool);
-        let table = AddrRange::from_length(self.next, size).map_err(|_| used_up)?;
+        let start = self.next.raw().checked_next_multiple_of(size);
+        let start = start.map(Gpa::new).ok_or(used_up)?;
+        let table = AddrRange::from_length(start, size).map_err(|_| used_up)?;
         if !self.pool.covers(table) {
             return Err(used_up);
         }
-        for index in 0..self.format.entries() {
-            self.memory.write_entry(slot(self.next, index), 0)?;
+        for index in 0..self.format.entries(level) {
+            self.memory.write_entry(slot(start, index), 0)?;
         }
-        let allocated = self.next;
-        self.next = self.next.checked_add(size).ok_or(used_up)?;
-        Ok(allocated)
+        self.next = start.checked_add(size).ok_or(used_up)?;
+        Ok(start)
     }
 }
 

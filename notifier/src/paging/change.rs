@@ -24,7 +24,7 @@ pub enum ChangeKind {
     Upgrade,
     /// The same translation from a larger or smaller page.
     Resize,
-    /// Only accessed, dirty or global bits.
+    /// Only accessed, dirty or global bits, or hints.
     AccessDirty,
     /// Only bits that hardware ignores.
     Software,
@@ -121,7 +121,7 @@ impl Change {
 
 fn kind_between(range: AddrRange<Gva>, old: &Leaf, new: &Leaf) -> Option<ChangeKind> {
     let target = |leaf: &Leaf| (leaf.translate(range.start()), leaf.memory_type);
-    let marks = |leaf: &Leaf| (leaf.accessed, leaf.dirty, leaf.global);
+    let marks = |leaf: &Leaf| (leaf.accessed, leaf.dirty, leaf.global, leaf.hints);
     if target(old) != target(new) {
         Some(ChangeKind::Remap)
     } else if !new.permissions.contains(old.permissions) {
@@ -152,6 +152,7 @@ impl fmt::Display for Change {
 mod tests {
     use super::*;
     use crate::addr::{Gpa, PageSize, Permissions};
+    use crate::paging::LeafHints;
 
     const PAGE: Leaf = Leaf {
         output: Gpa::new(0x50_0000),
@@ -162,7 +163,7 @@ mod tests {
         global: false,
         memory_type: 0,
         software: 0,
-        hints: crate::paging::LeafHints::empty(),
+        hints: LeafHints::empty(),
     };
 
     fn kind(old: Option<Leaf>, new: Option<Leaf>) -> Option<ChangeKind> {
@@ -206,6 +207,14 @@ mod tests {
         assert_eq!(kind(Some(PAGE), Some(moved)), Some(ChangeKind::Remap));
         assert_eq!(kind(Some(young), Some(PAGE)), Some(ChangeKind::AccessDirty));
         assert_eq!(kind(Some(tagged), Some(PAGE)), Some(ChangeKind::Software));
+        let grouped = Leaf {
+            hints: LeafHints::CONTIGUOUS,
+            ..PAGE
+        };
+        assert_eq!(
+            kind(Some(grouped), Some(PAGE)),
+            Some(ChangeKind::AccessDirty)
+        );
     }
 
     #[test]

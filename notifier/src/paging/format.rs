@@ -38,16 +38,32 @@ pub enum Meaning {
     Leaf(Leaf),
 }
 
-/// A present entry with bits set that must be zero: a walk through it faults.
+/// A present entry that says nothing a walk could follow, or a leaf that no entry can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("entry {entry:#x} at {level} has the reserved bits {reserved:#x} set")]
-pub struct Malformed {
-    /// The entry as it stands in memory.
-    pub entry: u64,
-    /// Level of the table it stands in.
-    pub level: Level,
-    /// The reserved bits that are set.
-    pub reserved: u64,
+pub enum Malformed {
+    /// Bits are set that must be zero.
+    #[error("entry {entry:#x} at {level} has the reserved bits {reserved:#x} set")]
+    Reserved {
+        /// The entry as it stands in memory.
+        entry: u64,
+        /// Level of the table it stands in.
+        level: Level,
+        /// The reserved bits that are set.
+        reserved: u64,
+    },
+    /// The address in it is larger than the format's output addresses are.
+    #[error("entry {entry:#x} at {level} leads to {output}, beyond the output size")]
+    AddressSize {
+        /// The entry as it stands in memory.
+        entry: u64,
+        /// Level of the table it stands in.
+        level: Level,
+        /// The page or table that it leads to.
+        output: Gpa,
+    },
+    /// No entry of the format says this leaf.
+    #[error("the format has no entry for {0}")]
+    NoEntry(Leaf),
 }
 
 /// An architecture's page-table format with 64-bit entries.
@@ -55,8 +71,8 @@ pub trait Format: Debug + Send + Sync {
     /// Level of the table that the root address points to.
     fn root(&self) -> Level;
 
-    /// Entries in a table; a power of two.
-    fn entries(&self) -> usize;
+    /// Entries in a table at `level`; a power of two. Only the root may differ from the others.
+    fn entries(&self, level: Level) -> usize;
 
     /// What one entry of a table at this level spans.
     fn span(&self, level: Level) -> PageSize;
@@ -70,7 +86,7 @@ pub trait Format: Debug + Send + Sync {
     /// What `entry` says in a table at `level`.
     ///
     /// # Errors
-    /// [`Malformed`] for a present entry with reserved bits set.
+    /// [`Malformed`] for a present entry with reserved bits set or too large an address.
     fn decode(&self, entry: u64, level: Level) -> Result<Meaning, Malformed>;
 
     /// The entry that says `leaf` in a table whose entries span `leaf.size`.
@@ -95,15 +111,15 @@ pub trait Format: Debug + Send + Sync {
     }
 }
 
-/// Bytes in a table.
-pub(super) fn table_size(format: &dyn Format) -> u64 {
-    8 * format.entries() as u64
+/// Bytes in a table at `level`, which is aligned to as many.
+pub(super) fn table_size(format: &dyn Format, level: Level) -> u64 {
+    8 * format.entries(level) as u64
 }
 
 /// Index of the entry for `address` in a table at `level`.
 pub(super) fn index(format: &dyn Format, level: Level, address: Gva) -> usize {
     let page = address.raw() >> format.span(level).shift();
-    usize::try_from(page & (format.entries() as u64 - 1)).unwrap_or(0)
+    usize::try_from(page & (format.entries(level) as u64 - 1)).unwrap_or(0)
 }
 
 /// Where entry `index` of the table at `table` stands.

@@ -25,10 +25,22 @@ pub enum WalkFaultKind {
     NotPresent(Level),
     /// An entry on the way has reserved bits set.
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    Malformed(Malformed),
+    /// An entry at this level leads to an address beyond the format's output size.
+    #[error("an address beyond the output size at {0}")]
+    AddressSize(Level),
     /// An entry on the way points to a table outside memory.
     #[error("table outside memory: {0}")]
     NoMemory(#[from] NoMemory),
+}
+
+impl From<Malformed> for WalkFaultKind {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::AddressSize { level, .. } => Self::AddressSize(level),
+            other => Self::Malformed(other),
+        }
+    }
 }
 
 /// Translates `address` by the table tree at `root`.

@@ -38,7 +38,9 @@ impl From<WalkFaultKind> for FaultKind {
     fn from(kind: WalkFaultKind) -> Self {
         match kind {
             WalkFaultKind::NotPresent(_) | WalkFaultKind::NotCanonical => Self::Translation,
-            WalkFaultKind::Malformed(_) | WalkFaultKind::NoMemory(_) => Self::Address,
+            WalkFaultKind::Malformed(_)
+            | WalkFaultKind::AddressSize(_)
+            | WalkFaultKind::NoMemory(_) => Self::Address,
         }
     }
 }

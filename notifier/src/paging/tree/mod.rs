@@ -178,10 +178,12 @@ impl Tree {
 
     /// The table and index that `slot` is, if it is an entry of the tree.
     fn locate(&self, slot: Gpa) -> Option<(Gpa, usize)> {
-        let offset = slot.raw() % table_size(&*self.format);
-        let table = Gpa::new(slot.raw() - offset);
-        let index = usize::try_from(offset / 8).ok()?;
-        self.tables.contains_key(&table).then_some((table, index))
+        let inside = |(table, read): (&Gpa, &Table)| {
+            let index = usize::try_from((slot.raw() - table.raw()) / 8).ok()?;
+            (index < read.entries.len()).then_some((*table, index))
+        };
+        // No two tables overlap, so only the last one that starts at or before the slot can hold it.
+        self.tables.range(..=slot).next_back().and_then(inside)
     }
 
     fn plan(
@@ -257,8 +259,8 @@ impl Tree {
         unlinked: &[Gpa],
         tables: &mut BTreeMap<Gpa, Table>,
     ) -> Result<(), TreeError> {
-        self.check(address, unlinked, tables)?;
-        let entries = (0..self.format.entries())
+        self.check(address, level, unlinked, tables)?;
+        let entries = (0..self.format.entries(level))
             .map(|index| memory.read_entry(slot(address, index)))
             .collect::<Result<Vec<_>, _>>()?;
         let table = Table {
@@ -281,20 +283,34 @@ impl Tree {
     fn check(
         &self,
         table: Gpa,
+        level: Level,
         unlinked: &[Gpa],
         tables: &BTreeMap<Gpa, Table>,
     ) -> Result<(), TreeError> {
         let region = self.region;
-        let inside = AddrRange::from_length(table, table_size(&*self.format))
-            .is_ok_and(|whole| region.covers(whole));
+        let outside = TreeError::OutsideRegion { table, region };
+        let whole = self.occupied(table, level).ok_or(outside)?;
         let linked = self.tables.contains_key(&table) && !unlinked.contains(&table);
-        if !inside {
-            Err(TreeError::OutsideRegion { table, region })
-        } else if linked || tables.contains_key(&table) {
+        if !region.covers(whole) {
+            Err(outside)
+        } else if linked || tables.contains_key(&table) || self.meets_root(whole, level) {
             Err(TreeError::Shared(table))
         } else {
             Ok(())
         }
+    }
+
+    /// The memory of the table at `table`.
+    fn occupied(&self, table: Gpa, level: Level) -> Option<AddrRange<Gpa>> {
+        AddrRange::from_length(table, table_size(&*self.format, level)).ok()
+    }
+
+    /// Whether a table below the root shares memory with it. All other tables are of one size and
+    /// aligned to it, so that two of them are the same or apart; the root may be smaller or larger.
+    fn meets_root(&self, whole: AddrRange<Gpa>, level: Level) -> bool {
+        let top = self.format.root();
+        let root = self.occupied(self.root, top);
+        level != top && root.is_some_and(|root| root.overlaps(whole))
     }
 
     /// Appends the pages mapped by the table at `address`, those of `linked` taking precedence.

@@ -68,7 +68,7 @@ impl Format for X86_64 {
         Level(3)
     }
 
-    fn entries(&self) -> usize {
+    fn entries(&self, _level: Level) -> usize {
         512
     }
 
@@ -95,7 +95,7 @@ impl Format for X86_64 {
         }
         let reserved = self.reserved(bits, level);
         if reserved != 0 {
-            return Err(Malformed {
+            return Err(Malformed::Reserved {
                 entry,
                 level,
                 reserved,
@@ -148,11 +148,7 @@ impl Format for X86_64 {
         match self.decode(entry, level) {
             Ok(Meaning::Leaf(said)) if said == *leaf => Ok(entry),
             Err(malformed) => Err(malformed),
-            Ok(_) => Err(Malformed {
-                entry,
-                level,
-                reserved: 0,
-            }),
+            Ok(_) => Err(Malformed::NoEntry(*leaf)),
         }
     }
 
