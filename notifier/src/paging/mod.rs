@@ -1,7 +1,7 @@
 //! Page tables: what an entry means, how to walk and build them, and what a change amounts to.
 //!
 //! [`Format`] is the one interface to an architecture's bit layout; everything else here works on
-//! the [`Meaning`] it decodes. [`x86_64`] is the first format.
+//! the [`Meaning`] it decodes. [`x86_64`] and [`vmsa`] are the formats.
 
 mod build;
 mod change;
@@ -9,6 +9,7 @@ mod format;
 mod leaf;
 mod memory;
 mod tree;
+pub mod vmsa;
 mod walk;
 pub mod x86_64;
 
