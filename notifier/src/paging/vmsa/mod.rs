@@ -8,6 +8,7 @@
 //! Levels count from the last one here and from the first one in the Arm manuals, whose level 3 is
 //! [`Level(0)`](super::Level), 2 is `Level(1)`, 1 is `Level(2)` and 0 is `Level(3)`.
 
+mod breaking;
 mod descriptor;
 mod geometry;
 mod granule;
@@ -19,6 +20,7 @@ mod stage2;
 #[cfg(test)]
 mod tests;
 
+pub use breaking::{BreakLevel, BreakReason, needs_break_before_make};
 pub use geometry::StartLevelError;
 pub use granule::Granule;
 pub use memory_type::{MemoryType, Shareability};

@@ -1,6 +1,7 @@
 //! Both stages and all granules: single bits, properties, and a peer.
 
 mod bits;
+mod breaking;
 mod hostile;
 mod trees;
 
