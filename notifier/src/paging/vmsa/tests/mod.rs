@@ -3,6 +3,7 @@
 mod bits;
 mod breaking;
 mod hostile;
+mod peer;
 mod trees;
 
 use proptest::prelude::*;
