@@ -1,9 +1,10 @@
 //! What a device TLB keeps, and in which order it must be told.
 
 use super::*;
+use crate::addr::Vmid;
 use crate::oracle::{Findings, Verdict, ViolationKind};
 use crate::secondary::AlignedSpan;
-use crate::secondary::smmu::{Command, Features, Levels, Request};
+use crate::secondary::smmu::{AtcScope, Command, Features, Levels, Request};
 use crate::test_space::{ASID, STREAM, TestSpace, frame, leaf, page};
 
 const RO: Permissions = Permissions::READ_ONLY;
@@ -48,11 +49,15 @@ impl Bench {
 }
 
 fn tlbi() -> Command {
-    Command::TlbiAsid(ASID)
+    Command::TlbiAsid(Vmid(0), ASID)
 }
 
 fn atc_inv() -> Command {
-    Command::AtcInv(STREAM, AlignedSpan::covering(AddrRange::all()))
+    Command::AtcInv(
+        STREAM,
+        AtcScope::Untagged,
+        AlignedSpan::covering(AddrRange::all()),
+    )
 }
 
 #[test]
@@ -84,7 +89,7 @@ fn a_grant_of_nothing_is_not_kept() {
         bench.dma(0, Access::Read).unwrap_err();
     }
     assert_eq!(bench.atc.counts().requests, 2);
-    bench.submit(&[atc_inv(), Command::Sync]);
+    bench.submit(&[atc_inv(), Command::SYNC]);
     assert_eq!(bench.atc.counts().invalidated_entries, 0);
     let absent = bench.dma(1, Access::Read).unwrap_err();
     assert_eq!(absent.kind, FaultKind::Translation);
@@ -94,7 +99,7 @@ fn a_grant_of_nothing_is_not_kept() {
 fn the_smmus_own_invalidation_does_nothing_to_it() {
     let bench = Bench::new(&[RW]);
     bench.dma(0, Access::Write).unwrap();
-    bench.change(None, || bench.submit(&[tlbi(), Command::Sync]));
+    bench.change(None, || bench.submit(&[tlbi(), Command::SYNC]));
     bench.dma(0, Access::Write).unwrap();
     let findings = bench.findings();
     let [violation] = &findings.violations[..] else {
@@ -115,7 +120,7 @@ fn an_upgrade_is_lost_in_the_smmu_and_not_in_the_device() {
     let findings = bench.findings();
     assert_eq!(findings.violations[0].kind, ViolationKind::StaleReadOnly);
     assert_eq!(findings.violations[0].cache, CacheId::SmmuTlb(ASID));
-    bench.submit(&[tlbi(), Command::Sync]);
+    bench.submit(&[tlbi(), Command::SYNC]);
     assert_eq!(bench.dma(0, Access::Write), Ok(frame(0)));
 }
 
@@ -137,14 +142,14 @@ fn reads_after_each(bench: &Bench, commands: &[Command]) {
 
 #[test]
 fn the_tlb_first_then_the_device_leaves_nothing_stale() {
-    let right = [tlbi(), Command::Sync, atc_inv(), Command::Sync];
+    let right = [tlbi(), Command::SYNC, atc_inv(), Command::SYNC];
     let verdict = downgrade(|bench| reads_after_each(bench, &right));
     assert_eq!(verdict, Verdict::Coherent);
 }
 
 #[test]
 fn the_device_first_refills_from_the_stale_tlb() {
-    let wrong = [atc_inv(), Command::Sync, tlbi(), Command::Sync];
+    let wrong = [atc_inv(), Command::SYNC, tlbi(), Command::SYNC];
     let verdict = downgrade(|bench| reads_after_each(bench, &wrong));
     assert_eq!(verdict, Verdict::Violation);
 }
@@ -186,8 +191,8 @@ fn an_invalidation_takes_its_whole_aligned_block() {
     }
     let range = AddrRange::from_length(page(7), 4 << 12).unwrap();
     bench.submit(&[
-        Command::AtcInv(STREAM, AlignedSpan::covering(range)),
-        Command::Sync,
+        Command::AtcInv(STREAM, AtcScope::Untagged, AlignedSpan::covering(range)),
+        Command::SYNC,
     ]);
     assert_eq!(bench.atc.counts().invalidated_entries, 16);
     bench.dma(16, Access::Read).unwrap();

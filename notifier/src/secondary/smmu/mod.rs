@@ -7,7 +7,6 @@
 //! between that and the notifier contract ([`Sva`]).
 
 mod asids;
-mod command;
 mod domain;
 mod erratum;
 mod features;
@@ -15,11 +14,12 @@ mod invs;
 mod model;
 mod plan;
 mod queue;
+pub mod spec;
 mod sva;
 mod tlb;
 
 pub use asids::{Asids, NoAsid};
-pub use command::{Command, Levels, RangeOperand, TlbiVa};
+
 pub use domain::{Domain, Installed, Listed, Master};
 pub use erratum::Erratum;
 pub use features::{Features, Granule};
@@ -27,5 +27,6 @@ pub use invs::{Inv, Invs, Target};
 pub use model::{Context, Counts, Smmu};
 pub use plan::{Batch, Request};
 pub use queue::DeviceTlb;
+pub use spec::{AtcScope, Command, Levels, RangeOperand, Signal, TlbiSpan, TlbiVa, Ttl};
 pub use sva::{EndInvalidates, Sva};
 pub use tlb::{Tlb, WAYS};

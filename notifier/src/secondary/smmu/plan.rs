@@ -4,8 +4,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Command, Features, Levels, RangeOperand, TlbiVa};
-use crate::addr::{AddrRange, Asid, Iova, StreamId};
+use super::{AtcScope, Command, Features, Levels, RangeOperand, TlbiSpan, TlbiVa, Ttl};
+use crate::addr::{AddrRange, Asid, Iova, StreamId, Vmid};
 use crate::secondary::AlignedSpan;
 
 /// The first address of a range command, and how many pages it is for.
@@ -35,7 +35,7 @@ impl Batch {
         if commands.is_empty() {
             return None;
         }
-        commands.push(Command::Sync);
+        commands.push(Command::SYNC);
         Some(Self(commands))
     }
 
@@ -64,18 +64,14 @@ impl Features {
     }
 
     fn tlbi_of(&self, asid: Asid, request: &Request<'_>) -> Vec<Command> {
-        let whole = vec![Command::TlbiAsid(asid)];
+        let whole = vec![Command::TlbiAsid(Vmid(0), asid)];
         if self.is_too_big(request.range) {
             return whole;
         }
         let command = |(address, pages)| {
-            let levels = request.levels;
-            Command::TlbiVa(TlbiVa {
-                asid,
-                address,
-                levels,
-                pages,
-            })
+            let vmid = Vmid(0);
+            let span = span(address, request.levels, pages);
+            Command::TlbiVa(TlbiVa { vmid, asid, span })
         };
         if self.range_invalidation {
             let ranges = self.ranges(request.range);
@@ -130,9 +126,23 @@ impl Features {
     }
 }
 
+/// The last level alone is also the level that a range names (TTL).
+fn span(address: Iova, levels: Levels, pages: Option<RangeOperand>) -> TlbiSpan<Iova> {
+    let of_leaves = |pages: RangeOperand| pages.at(Ttl::Level3).unwrap_or(pages);
+    let pages = match levels {
+        Levels::All => pages,
+        Levels::Leaf => pages.map(of_leaves),
+    };
+    TlbiSpan {
+        address,
+        levels,
+        pages,
+    }
+}
+
 /// One command for each device, whatever the range: they take one aligned power of two.
 fn atc_inv(request: &Request<'_>) -> Vec<Command> {
     let span = AlignedSpan::covering(request.range);
-    let of_stream = |stream: &StreamId| Command::AtcInv(*stream, span);
+    let of_stream = |stream: &StreamId| Command::AtcInv(*stream, AtcScope::Untagged, span);
     request.ats.iter().map(of_stream).collect()
 }

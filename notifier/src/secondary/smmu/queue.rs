@@ -27,7 +27,7 @@ impl Smmu {
     /// before, the latest that the architecture allows (`IHI0070` 4.7.3): whoever relies on less
     /// is seen to. A CMD_SYNC completes all before it.
     pub fn submit(&self, command: Command) {
-        if command == Command::Sync {
+        if matches!(command, Command::Sync(_)) {
             self.sync();
         } else {
             lock(&self.state).pending.push(command);
@@ -89,7 +89,7 @@ impl Smmu {
         commands: &[&Command],
     ) -> MutexGuard<'a, State> {
         for command in commands {
-            let Command::AtcInv(stream, span) = command else {
+            let Command::AtcInv(stream, _, span) = command else {
                 continue;
             };
             state.counts.atc_invalidations += 1;
@@ -121,10 +121,10 @@ impl Smmu {
                     let range = tlbi.range(self.features.granule);
                     self.drop_entries(&mut state, tlbi.asid, range, tlbi.only_size());
                 }
-                Command::TlbiAsid(asid) => {
+                Command::TlbiAsid(_, asid) => {
                     self.drop_entries(&mut state, *asid, AddrRange::all(), None);
                 }
-                Command::AtcInv(..) | Command::Sync => {}
+                _ => {}
             }
         }
         if !state.pending.iter().any(Command::is_tlbi) {

@@ -87,25 +87,29 @@ fn of_smmu(features: Features, range: AddrRange<Iova>) -> Vec<Command> {
 fn smmu_command(command: &smmu::Command) -> Command {
     match command {
         smmu::Command::TlbiVa(tlbi) => tlbi_va(tlbi),
-        smmu::Command::TlbiAsid(_) => Command::Everything,
-        smmu::Command::AtcInv(_, span) => device_tlb(*span),
-        smmu::Command::Sync => Command::Sync,
+        smmu::Command::TlbiAsid(..) => Command::Everything,
+        smmu::Command::AtcInv(_, _, span) => device_tlb(*span),
+        smmu::Command::Sync(_) => Command::Sync,
+        other => unreachable!("no plan has {other}"),
     }
 }
 
 fn tlbi_va(tlbi: &TlbiVa) -> Command {
-    let depth = match tlbi.levels {
+    let depth = match tlbi.span.levels {
         Levels::All => Depth::Tables,
         Levels::Leaf => Depth::Leaves,
     };
-    match tlbi.pages {
+    match tlbi.span.pages {
         Some(operand) => Command::Range {
-            start: tlbi.address.to_gva(),
+            start: tlbi.span.address.to_gva(),
             num: operand.num(),
             scale: operand.scale(),
             depth,
         },
-        None => Command::Pages(bounds(AddrRange::page(tlbi.address, PageSize::K4)), depth),
+        None => Command::Pages(
+            bounds(AddrRange::page(tlbi.span.address, PageSize::K4)),
+            depth,
+        ),
     }
 }
 

@@ -43,13 +43,13 @@ fn commands(features: Features, request: &Request<'_>) -> Vec<Command> {
         panic!("not one batch");
     };
     let (last, rest) = batch.commands().split_last().unwrap();
-    assert_eq!(*last, Command::Sync);
+    assert_eq!(*last, Command::SYNC);
     rest.to_vec()
 }
 
 fn operands(range: AddrRange<Iova>) -> Vec<(u8, u8)> {
     let fields = |command: &Command| match command {
-        Command::TlbiVa(tlbi) => tlbi.pages.map(|op| (op.num(), op.scale())),
+        Command::TlbiVa(tlbi) => tlbi.span.pages.map(|op| (op.num(), op.scale())),
         _ => None,
     };
     commands(BY_RANGE, &sva(range))
@@ -64,10 +64,9 @@ fn without_range_commands_each_page_has_its_own() {
     let expected: Vec<_> = (7..10)
         .map(|number| {
             Command::TlbiVa(TlbiVa {
+                vmid: Vmid(0),
                 asid: ASID,
-                address: Iova::new(number << 12),
-                levels: Levels::All,
-                pages: None,
+                span: TlbiSpan::page(Iova::new(number << 12), Levels::All),
             })
         })
         .collect();
@@ -78,7 +77,7 @@ fn without_range_commands_each_page_has_its_own() {
 #[test]
 fn from_512_pages_on_the_asid_goes() {
     assert_eq!(commands(PER_PAGE, &sva(pages(0, 511))).len(), 511);
-    let whole = [Command::TlbiAsid(ASID)];
+    let whole = [Command::TlbiAsid(Vmid(0), ASID)];
     assert_eq!(commands(PER_PAGE, &sva(pages(0, 512))), whole);
     assert_eq!(commands(BY_RANGE, &sva(pages(0, 512))).len(), 1);
     assert!(commands(BY_RANGE, &sva(pages(0, 512)))[0] != whole[0]);
@@ -98,9 +97,12 @@ fn the_whole_address_space_is_the_asid_and_all_of_each_device_tlb() {
         let [tlbi, atc] = &plan[..] else {
             panic!("{plan:?}");
         };
-        assert_eq!(tlbi.commands()[0], Command::TlbiAsid(ASID));
+        assert_eq!(tlbi.commands()[0], Command::TlbiAsid(Vmid(0), ASID));
         let all = AlignedSpan::covering(AddrRange::all());
-        assert_eq!(atc.commands()[0], Command::AtcInv(StreamId(1), all));
+        assert_eq!(
+            atc.commands()[0],
+            Command::AtcInv(StreamId(1), AtcScope::Untagged, all)
+        );
         assert_eq!(all.order(), 52);
     }
 }
@@ -127,7 +129,7 @@ fn the_last_page_of_all_takes_its_second_page_from_below() {
 #[test]
 fn a_range_too_long_for_its_fields_is_the_asid() {
     assert_eq!(operands(pages(0, 1 << 31)), [(0, 31)]);
-    let whole = [Command::TlbiAsid(ASID)];
+    let whole = [Command::TlbiAsid(Vmid(0), ASID)];
     assert_eq!(commands(BY_RANGE, &sva(pages(0, 1 << 32))), whole);
     assert_eq!(commands(BY_RANGE, &sva(pages(0, 1 << 32 | 2))), whole);
 }
@@ -139,13 +141,13 @@ fn device_tlbs_come_after_the_tlb_is_done_and_rounded() {
     let [tlbi, atc] = &plan[..] else {
         panic!("{plan:?}");
     };
-    assert_eq!(tlbi.commands().last(), Some(&Command::Sync));
+    assert_eq!(tlbi.commands().last(), Some(&Command::SYNC));
     let span = AlignedSpan::covering(pages(7, 4));
     assert_eq!(span.range(), pages(0, 16));
     let expected = [
-        Command::AtcInv(StreamId(1), span),
-        Command::AtcInv(StreamId(2), span),
-        Command::Sync,
+        Command::AtcInv(StreamId(1), AtcScope::Untagged, span),
+        Command::AtcInv(StreamId(2), AtcScope::Untagged, span),
+        Command::SYNC,
     ];
     assert_eq!(atc.commands(), expected);
 }
@@ -179,7 +181,10 @@ fn every_tag_gets_its_own() {
         tags: &[Asid(1), Asid(2)],
         ..sva(AddrRange::all())
     };
-    let both = [Command::TlbiAsid(Asid(1)), Command::TlbiAsid(Asid(2))];
+    let both = [
+        Command::TlbiAsid(Vmid(0), Asid(1)),
+        Command::TlbiAsid(Vmid(0), Asid(2)),
+    ];
     assert_eq!(commands(BY_RANGE, &request), both);
 }
 
@@ -216,7 +221,7 @@ proptest! {
         let commands = commands(features, &sva(range));
         let covered = covered(&commands, granule).unwrap();
         prop_assert!(covered.covers(range));
-        if commands != [Command::TlbiAsid(ASID)] {
+        if commands != [Command::TlbiAsid(Vmid(0), ASID)] {
             let more = covered.pages(granule.page()) - range.pages(granule.page());
             prop_assert!(more <= u64::from(range_invalidation));
         }

@@ -1,8 +1,8 @@
 //! When a command takes effect.
 
-use super::super::{Erratum, Features, Levels, RangeOperand, Request, TlbiVa};
+use super::super::{Erratum, Features, Levels, RangeOperand, Request, TlbiSpan, TlbiVa, Ttl};
 use super::*;
-use crate::addr::{Access, Permissions};
+use crate::addr::{Access, Permissions, Vmid};
 use crate::oracle::Verdict;
 use crate::secondary::smmu::{Context, Granule};
 use crate::test_space::{ASID, STREAM, Telling, TestSpace, frame, leaf, page, range};
@@ -12,10 +12,9 @@ const RW: Permissions = Permissions::READ_WRITE;
 
 fn page_of(n: u64) -> Command {
     Command::TlbiVa(TlbiVa {
+        vmid: Vmid(0),
         asid: ASID,
-        address: page(n),
-        levels: Levels::All,
-        pages: None,
+        span: TlbiSpan::page(page(n), Levels::All),
     })
 }
 
@@ -34,7 +33,7 @@ fn a_command_takes_effect_at_the_sync_and_not_before() {
     space.smmu.submit(page_of(0));
     space.dma(0, Access::Write).unwrap_err();
     assert_eq!(space.smmu.counts().invalidations, 0);
-    space.smmu.submit(Command::Sync);
+    space.smmu.submit(Command::SYNC);
     assert_eq!(space.dma(0, Access::Write), Ok(frame(0)));
     space.dma(1, Access::Write).unwrap_err();
 }
@@ -66,7 +65,7 @@ fn hardware_may_carry_out_the_later_command_first() {
 #[test]
 fn a_whole_asid_is_one_command() {
     let space = upgraded_behind_its_back();
-    space.smmu.submit(Command::TlbiAsid(ASID));
+    space.smmu.submit(Command::TlbiAsid(Vmid(0), ASID));
     space.smmu.sync();
     let counts = space.smmu.counts();
     assert_eq!((counts.invalidations, counts.invalidated_entries), (1, 2));
@@ -80,10 +79,13 @@ fn a_range_command_drops_its_pages_and_no_others() {
     }
     let three = RangeOperand::new(Granule::K4, 3, 0);
     space.smmu.submit(Command::TlbiVa(TlbiVa {
+        vmid: Vmid(0),
         asid: ASID,
-        address: page(1),
-        levels: Levels::All,
-        pages: three,
+        span: TlbiSpan {
+            address: page(1),
+            levels: Levels::All,
+            pages: three,
+        },
     }));
     space.smmu.sync();
     assert_eq!(space.smmu.counts().invalidated_entries, 3);
@@ -167,12 +169,19 @@ fn a_range_command_for_the_last_level_leaves_larger_pages() {
     lock(&space.smmu.state)
         .tlb
         .insert(ASID, page(0), block, crate::contract::Step(1));
+    let two = RangeOperand::new(Granule::K4, 2, 0);
     let range = |levels| {
         Command::TlbiVa(TlbiVa {
+            vmid: Vmid(0),
             asid: ASID,
-            address: page(0),
-            levels,
-            pages: RangeOperand::new(Granule::K4, 2, 0),
+            span: TlbiSpan {
+                address: page(0),
+                levels,
+                pages: match levels {
+                    Levels::All => two,
+                    Levels::Leaf => two.and_then(|two| two.at(Ttl::Level3)),
+                },
+            },
         })
     };
     for (levels, dropped) in [(Levels::Leaf, 0), (Levels::All, 1)] {
