@@ -72,6 +72,11 @@ impl Counted {
                 // Three pages first read, two written after a change, one refused after a change,
                 // and eight tries of each page that is not there.
                 tlb_misses: 3 + 2 + 1 + 2 * 8,
+                // All but the first walk, and the first after each invalidation, which takes the
+                // tables on the way too.
+                walk_cache_hits: (3 + 2 + 1 + 2 * 8) - 1 - 3,
+                marks: 0,
+                configurations: 0,
                 invalidations: 3,
                 invalidated_entries: 3,
                 redundant_invalidations: 0,
@@ -134,7 +139,7 @@ impl Counted {
                 invalidations: 4,
                 invalidated_entries: 2,
                 redundant_invalidations: 2,
-                atc_invalidations: 0,
+                ..best.smmu
             },
             dma: DmaCounts {
                 writes: 2,

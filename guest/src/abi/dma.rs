@@ -108,6 +108,12 @@ pub const FAULT_ADDRESS: u64 = 4;
 pub const FAULT_STREAM: u64 = 5;
 /// The address was being invalidated for as long as the device tried.
 pub const FAULT_INVALIDATING: u64 = 6;
+/// What the stream table says of the stream can't be used.
+pub const FAULT_CONFIGURATION: u64 = 7;
+/// The stream's traffic is terminated.
+pub const FAULT_ABORTED: u64 = 8;
+/// The access was stalled for software, which ended it or did not answer.
+pub const FAULT_STALLED: u64 = 9;
 
 #[cfg(test)]
 mod tests {

@@ -117,12 +117,12 @@ pub(super) fn table_size(format: &dyn Format, level: Level) -> u64 {
 }
 
 /// Index of the entry for `address` in a table at `level`.
-pub(super) fn index(format: &dyn Format, level: Level, address: Gva) -> usize {
+pub(crate) fn index(format: &dyn Format, level: Level, address: Gva) -> usize {
     let page = address.raw() >> format.span(level).shift();
     usize::try_from(page & (format.entries(level) as u64 - 1)).unwrap_or(0)
 }
 
 /// Where entry `index` of the table at `table` stands.
-pub(super) fn slot(table: Gpa, index: usize) -> Gpa {
+pub(crate) fn slot(table: Gpa, index: usize) -> Gpa {
     Gpa::new(table.raw().wrapping_add(8 * index as u64))
 }

@@ -39,6 +39,10 @@ bitflags::bitflags! {
         const PRIVILEGED_NO_EXECUTE = 1 << 2;
         /// No block-or-table conflict may be raised for it (VMSAv8-64: nT).
         const NO_CONFLICT = 1 << 3;
+        /// Of two stages in one: the second takes reads away that the first allows.
+        const STAGE2_READ = 1 << 4;
+        /// The same for writes.
+        const STAGE2_WRITE = 1 << 5;
     }
 }
 

@@ -82,7 +82,7 @@ fn find(
 }
 
 /// `leaf` with no more permissions than `limits`.
-pub(super) fn limited(leaf: Leaf, limits: Permissions) -> Leaf {
+pub(crate) fn limited(leaf: Leaf, limits: Permissions) -> Leaf {
     let permissions = leaf.permissions & limits;
     Leaf {
         permissions,

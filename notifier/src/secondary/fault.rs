@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Denial;
+use super::smmu::Stag;
 use crate::addr::{Access, Iova};
 use crate::paging::WalkFaultKind;
 
@@ -17,6 +19,13 @@ pub struct Fault {
     pub access: Access,
 }
 
+impl Fault {
+    /// The refusal of one access.
+    pub fn new(kind: FaultKind, iova: Iova, access: Access) -> Self {
+        Self { kind, iova, access }
+    }
+}
+
 /// Why an access was refused (`IHI0070` 7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultKind {
@@ -30,8 +39,27 @@ pub enum FaultKind {
     Address,
     /// The stream is bound to no address space (`C_BAD_STREAMID`).
     Stream,
+    /// What the stream table says of the stream, or of its substream, can't be used (`C_BAD_STE`,
+    /// `C_BAD_CD` and the like).
+    Configuration,
+    /// The stream's traffic is terminated, or it may not ask for translations.
+    Aborted,
+    /// The access waits for software (CD.S, STE.S2S): ask what became of it by this tag.
+    Stalled(Stag),
     /// The address is being invalidated at this moment: try again.
     Invalidating,
+}
+
+impl FaultKind {
+    /// What a device is told of a refusal.
+    pub fn of(denial: &Denial) -> Self {
+        match denial {
+            Denial::Entry(_) => Self::Permission,
+            Denial::Walk { fault, .. } => fault.kind.into(),
+            Denial::Disabled => Self::Translation,
+            Denial::AccessFlag(_) => Self::AccessFlag,
+        }
+    }
 }
 
 impl From<WalkFaultKind> for FaultKind {
@@ -53,6 +81,9 @@ impl fmt::Display for FaultKind {
             Self::AccessFlag => "access-flag",
             Self::Address => "address",
             Self::Stream => "stream",
+            Self::Configuration => "configuration",
+            Self::Aborted => "aborted",
+            Self::Stalled(_) => "stalled",
             Self::Invalidating => "invalidating",
         })
     }

@@ -26,6 +26,18 @@ pub enum CacheId {
     Shadow,
 }
 
+impl CacheId {
+    /// The part of an SMMU's TLB that holds this address space. Virtual machine 0 is that of who has
+    /// none.
+    pub fn of_address_space(vmid: Vmid, asid: Asid) -> Self {
+        if vmid == Vmid::default() {
+            Self::SmmuTlb(asid)
+        } else {
+            Self::SmmuNested(vmid, asid)
+        }
+    }
+}
+
 impl fmt::Display for CacheId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,6 +128,12 @@ pub enum Denial {
 
 /// Is told what a cache does, in the order in which it does it. It can't change anything.
 pub trait Observer: Send + Sync {
+    /// Whether anybody looks. An SMMU that nobody watches need not look up what only an observer
+    /// wants to know: the entries that an invalidation takes, what memory says of a configuration.
+    fn watches(&self) -> bool {
+        true
+    }
+
     /// A walk of the primary page table begins.
     fn walk_began(&self) -> Step;
 
@@ -190,6 +208,10 @@ pub trait Observer: Send + Sync {
 
 /// Watches nothing.
 impl Observer for () {
+    fn watches(&self) -> bool {
+        false
+    }
+
     fn walk_began(&self) -> Step {
         Step::default()
     }

@@ -112,7 +112,7 @@ impl Scope {
     /// What it has to do with what is held.
     pub fn fit(&self, held: &Held) -> Fit {
         match (self.tag.fit(held), self.range.overlaps(held.range)) {
-            (Fit::Covers, true) if self.reaches_level(&held.what) => Fit::Covers,
+            (Fit::Covers, true) if self.reaches(&held.what) => Fit::Covers,
             (Fit::Covers, true) => Fit::WrongLevel,
             (Fit::Covers, false) => Fit::Short,
             (other, true) => other,
@@ -120,7 +120,8 @@ impl Scope {
         }
     }
 
-    fn reaches_level(&self, what: &What) -> bool {
+    /// Whether it reaches the level of what is held, tag and addresses apart.
+    pub fn reaches(&self, what: &What) -> bool {
         match *what {
             What::Page {
                 size, contiguous, ..

@@ -75,7 +75,7 @@ impl Descriptor {
 
     /// What an entry says of `leaf` in the same bits in both stages; `kind` its low two bits.
     pub(super) fn of(leaf: &Leaf, kind: Self) -> Self {
-        let mut bits = Self::new(leaf.output.raw()) | kind;
+        let mut bits = kind;
         let says = |hint| leaf.hints.contains(hint);
         for (bit, wanted) in [
             (Self::ACCESSED, leaf.accessed),
@@ -87,13 +87,13 @@ impl Descriptor {
                 !leaf.permissions.contains(Permissions::EXECUTE),
             ),
         ] {
-            if wanted {
-                bits |= bit;
-            }
+            bits.set(bit, wanted);
         }
         let memory_type = MemoryType::from_raw(leaf.memory_type);
+        // The address comes last: in a page, nT's bit is part of it.
         bits.with_memory_type(memory_type)
             .with_software(leaf.software)
+            .union(Self::new(leaf.output.raw()))
     }
 
     /// The hints that both stages have. nT is a block's; in a page its bit is part of the address.

@@ -148,20 +148,15 @@ impl Geometry {
         }
     }
 
-    /// Level of the table whose entries map pages of this size, and the low bits that say so.
+    /// Level of the table whose entries span this size, and the low bits of one that maps it.
+    /// Whether the level has blocks is not asked; an entry that says one where it has none decodes
+    /// as nothing.
     pub(super) fn place(&self, size: PageSize) -> Option<(Level, Descriptor)> {
-        let page = Descriptor::VALID | Descriptor::TABLE_OR_PAGE;
-        let bits = |level| {
-            if level == Level(0) {
-                page
-            } else {
-                Descriptor::VALID
-            }
-        };
         let mut levels = (0..=self.root.0).map(Level);
         let level = levels.find(|level| self.span(*level) == size)?;
-        let maps = level == Level(0) || self.granule.has_blocks(level);
-        maps.then(|| (level, bits(level)))
+        let mut bits = Descriptor::VALID;
+        bits.set(Descriptor::TABLE_OR_PAGE, level == Level(0));
+        Some((level, bits))
     }
 }
 

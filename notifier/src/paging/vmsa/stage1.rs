@@ -190,9 +190,7 @@ impl Format for Stage1 {
                 leaf.hints.contains(LeafHints::PRIVILEGED_NO_EXECUTE),
             ),
         ] {
-            if wanted {
-                bits |= bit;
-            }
+            bits.set(bit, wanted);
         }
         let entry = bits.raw();
         match self.decode(entry, level)? {

@@ -134,9 +134,7 @@ impl Format for Stage2 {
             (Descriptor::S2_READ, Permissions::READ),
             (Descriptor::S2_WRITE, Permissions::WRITE),
         ] {
-            if leaf.permissions.contains(permission) {
-                bits |= bit;
-            }
+            bits.set(bit, leaf.permissions.contains(permission));
         }
         let entry = bits.raw();
         match self.decode(entry, level)? {

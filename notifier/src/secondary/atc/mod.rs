@@ -5,13 +5,18 @@ mod tests;
 
 use std::sync::{Arc, Mutex, Weak};
 
-use super::smmu::{DeviceTlb, Smmu, Tlb};
+use super::cache::{Fate, Space, SpaceKey, SpaceTag, StreamWorld, Tlb};
+use super::smmu::{AtcScope, DeviceTlb, NoAnswer, Smmu};
 use super::{CacheId, Cached, Fault, FaultKind, Observer};
 use crate::addr::{Access, AddrRange, Asid, Gpa, Iova, Permissions, StreamId};
 use crate::sync::lock;
 
 /// The tag of everything in it: one stream has one address space here (no SubstreamIDs).
-const TAG: Asid = Asid(0);
+const TAG: SpaceKey = SpaceKey {
+    world: StreamWorld::NsEl1,
+    vmid: None,
+    tag: SpaceTag::Asid(Asid(0)),
+};
 
 /// The TLB of the device behind one stream.
 ///
@@ -39,6 +44,7 @@ pub struct Counts {
 
 struct State {
     tlb: Tlb,
+    space: Arc<Space>,
     counts: Counts,
 }
 
@@ -51,8 +57,10 @@ impl Atc {
         entries: usize,
         observer: Arc<dyn Observer>,
     ) -> Arc<Self> {
+        let tlb = Tlb::new(entries);
         let state = State {
-            tlb: Tlb::new(entries),
+            space: tlb.space(TAG),
+            tlb,
             counts: Counts::default(),
         };
         let atc = Arc::new(Self {
@@ -92,7 +100,7 @@ impl Atc {
 
     /// An entry that allows the access, its own or a new one.
     fn translate(&self, state: &mut State, iova: Iova, access: Access) -> Result<Cached, Fault> {
-        let held = state.tlb.lookup(TAG, iova);
+        let held = state.tlb.lookup(&state.space, None, iova);
         if let Some(entry) = held.filter(|entry| entry.leaf.permissions.allow(access)) {
             state.counts.hits += 1;
             return Ok(entry);
@@ -104,18 +112,20 @@ impl Atc {
         if !permissions.contains(Permissions::READ_ONLY) {
             return Err(refused(iova, access));
         }
-        let entry = self.keep(state, iova, &granted);
+        let entry = self.keep(state, &granted);
         let allowed = permissions.allow(access);
         allowed.then_some(entry).ok_or(refused(iova, access))
     }
 
     /// The entry is as old as the one that it is a copy of: what was right then, this may have.
-    fn keep(&self, state: &mut State, iova: Iova, granted: &Cached) -> Cached {
+    fn keep(&self, state: &mut State, granted: &Cached) -> Cached {
         let cache = CacheId::Atc(self.stream);
         let leaf = granted.leaf;
         let page = granted.page;
         let filled = self.observer.filled(cache, page, &leaf, granted.filled);
-        state.tlb.insert(TAG, iova, leaf, filled);
+        // Under the lock that an invalidation takes, so that none can have come between.
+        let ticket = state.tlb.fill_began(&state.space);
+        let _ = state.tlb.insert(&state.space, ticket, page, leaf, filled);
         Cached { page, leaf, filled }
     }
 }
@@ -126,12 +136,18 @@ fn refused(iova: Iova, access: Access) -> Fault {
 }
 
 impl DeviceTlb for Atc {
-    fn invalidate(&self, range: AddrRange<Iova>) {
+    fn invalidate(&self, _: AtcScope, range: AddrRange<Iova>) -> Result<(), NoAnswer> {
         let mut state = lock(&self.state);
         let cache = CacheId::Atc(self.stream);
-        let dropped = |entry: &Cached| self.observer.dropped(cache, entry);
-        let removed = state.tlb.invalidate(TAG, range, dropped);
+        let mut dropped = |entry: &Cached| {
+            self.observer.dropped(cache, entry);
+            Fate::Goes
+        };
+        let removed = state
+            .tlb
+            .invalidate(&state.space, range, None, &mut dropped);
         state.counts.invalidated_entries += removed;
         self.observer.invalidated(cache, range);
+        Ok(())
     }
 }

@@ -161,7 +161,7 @@ fn without_a_sync_between_them_the_order_is_not_the_drivers() {
         bench.submit(&[tlbi(), atc_inv()]);
         assert_eq!(bench.space.smmu.carry_out(1), Some(atc_inv()));
         bench.dma(0, Access::Read).unwrap();
-        bench.space.smmu.sync();
+        bench.space.smmu.sync().unwrap();
     });
     assert_eq!(verdict, Verdict::Violation);
 }
@@ -210,7 +210,7 @@ fn a_sync_waits_for_an_access_under_way() {
     let early = bench.atc.access(page(0), Access::Write, |_| {
         std::thread::spawn(move || {
             smmu.submit(atc_inv());
-            smmu.sync();
+            smmu.sync().unwrap();
             done.send(()).unwrap();
         });
         is_done.recv_timeout(Duration::from_millis(50)).is_ok()
@@ -225,6 +225,6 @@ fn a_device_that_is_gone_has_nothing_cached() {
     let smmu = bench.space.smmu.clone();
     drop(bench.atc);
     smmu.submit(atc_inv());
-    smmu.sync();
+    smmu.sync().unwrap();
     assert_eq!(smmu.counts().atc_invalidations, 1);
 }

@@ -1,6 +1,7 @@
 //! What an SMMU can do, as far as its driver plans by it.
 
 use crate::addr::PageSize;
+use crate::paging::vmsa;
 
 /// The translation granule: the smallest page of the page tables (`IHI0070` 5.4, CD.TG0).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,15 @@ impl Granule {
             Self::K4 => PageSize::K4,
             Self::K16 => PageSize::K16,
             Self::K64 => PageSize::K64,
+        }
+    }
+
+    /// The same, as the page-table formats name it.
+    pub fn of_tables(self) -> vmsa::Granule {
+        match self {
+            Self::K4 => vmsa::Granule::K4,
+            Self::K16 => vmsa::Granule::K16,
+            Self::K64 => vmsa::Granule::K64,
         }
     }
 

@@ -1,37 +1,114 @@
-//! The command queue: what is submitted, and when it is complete.
+//! Commands: what is submitted, when it has its effect, and when that is complete.
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, MutexGuard, Weak};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
-use super::model::State;
-use super::{Batch, Command, Smmu};
-use crate::addr::{AddrRange, Asid, Iova, PageSize, StreamId};
-use crate::secondary::{AlignedSpan, CacheId};
+use super::carry::covers;
+use super::erratum::RacingEntries;
+use super::flight::Open;
+use super::{AtcScope, Batch, Command, Smmu, SyncCompletion, Tlbi};
+use crate::addr::{AddrRange, Iova, StreamId};
+use crate::secondary::{Scope, Tag};
 use crate::sync::lock;
+
+/// With [`Tag::All`], whatever a command can invalidate.
+const EVERY_STREAM: Tag = Tag::Streams(StreamId(0), StreamId(u32::MAX));
+
+/// Commands that wait for their CMD_SYNC. With more, the oldest has its effect: hardware may carry it
+/// out whenever it likes, and whoever submits them decides how many there are.
+const PENDING: usize = 4096;
 
 /// The SMMU's way to the TLB of a device (an ATS invalidate request).
 pub trait DeviceTlb: Send + Sync {
     /// Drops what it holds of `range`. On return every access that used it has been made.
-    fn invalidate(&self, range: AddrRange<Iova>);
+    ///
+    /// # Errors
+    /// [`NoAnswer`] if the device does not answer: nobody knows what it holds.
+    fn invalidate(&self, scope: AtcScope, range: AddrRange<Iova>) -> Result<(), NoAnswer>;
 }
+
+/// A device did not answer an invalidation in time (`CERROR_ATC_INV_SYNC`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the device behind stream {0} did not answer an invalidation of its TLB")]
+pub struct NoAnswer(pub StreamId);
 
 /// One SYNC at a time, in order. Held over the device TLBs' part too, so that a CMD_SYNC does not
 /// complete while another completes what it must wait for.
 #[derive(Debug, Default)]
-pub(super) struct Syncing;
+pub(super) struct OneSync;
+
+/// What was submitted and is not complete.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// Without effect so far, oldest first.
+    pending: Vec<Command>,
+    /// What had its effect and waits for completion.
+    effective: Vec<Scope>,
+    pub(super) racing: RacingEntries,
+    devices: BTreeMap<StreamId, Weak<dyn DeviceTlb>>,
+}
+
+/// A CMD_SYNC on its way.
+#[derive(Debug)]
+pub struct Syncing {
+    /// What is invalidated.
+    scopes: Vec<Scope>,
+    /// Accesses that are held open and began before.
+    horizon: u64,
+    since: Instant,
+}
+
+impl Queue {
+    pub(super) fn new(racing: RacingEntries) -> Self {
+        Self {
+            racing,
+            ..Self::default()
+        }
+    }
+}
 
 impl Smmu {
-    /// Puts a command into the queue. It takes effect at the next [`sync`](Self::sync) and not
-    /// before, the latest that the architecture allows (`IHI0070` 4.7.3): whoever relies on less
-    /// is seen to. A CMD_SYNC completes all before it.
+    /// Puts a command into the queue. A CMD_SYNC completes all before it; by default they take
+    /// effect then and not before, the latest that the architecture allows (`IHI0070` 4.7.3).
     pub fn submit(&self, command: Command) {
         if matches!(command, Command::Sync(_)) {
-            self.sync();
-        } else {
-            lock(&self.state).pending.push(command);
+            // What a device does not answer is on record with the observer, and stays so.
+            let _ = self.sync();
+            return;
         }
+        if let Some(scope) = command.scope(self.features.granule) {
+            self.observer.submitted(&scope);
+        }
+        let surplus = self.enqueue(command);
+        if let Some(command) = surplus {
+            let _ = self.take_effect(&command);
+            self.awaits_completion(&command);
+        }
+    }
+
+    fn awaits_completion(&self, command: &Command) {
+        let Some(scope) = command.scope(self.features.granule) else {
+            return;
+        };
+        let mut queue = lock(&self.queue);
+        queue.effective.push(scope);
+        if queue.effective.len() > PENDING {
+            queue.effective = vec![Scope::all(Tag::All), Scope::all(EVERY_STREAM)];
+        }
+    }
+
+    /// What has to take effect at once, if anything has.
+    fn enqueue(&self, command: Command) -> Option<Command> {
+        let mut queue = lock(&self.queue);
+        if self.knobs.tlbi == Tlbi::AtOnce || command.scope(self.features.granule).is_none() {
+            return Some(command);
+        }
+        queue.pending.push(command);
+        (queue.pending.len() > PENDING).then(|| queue.pending.remove(0))
     }
 
     /// Submits all commands of a batch; they are complete on return.
@@ -42,122 +119,114 @@ impl Smmu {
     }
 
     /// CMD_SYNC: carries out what is in the queue. On return its entries are gone, and every access
-    /// that used one has been made.
+    /// that used one has ended, those that are held open included.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] if a device TLB did not answer.
+    pub fn sync(&self) -> Result<(), NoAnswer> {
+        let sync = self.begin_sync()?;
+        if self.knobs.sync == SyncCompletion::Drained {
+            let covered = |open: &Open| sync.covers(open);
+            self.flight.wait_for_held(sync.horizon, &covered);
+        }
+        if let Some(left) = self
+            .knobs
+            .latency
+            .duration()
+            .checked_sub(sync.since.elapsed())
+        {
+            std::thread::sleep(left);
+        }
+        self.observer.synced();
+        Ok(())
+    }
+
+    /// The same without waiting for accesses that are held open: [`poll_sync`](Self::poll_sync)
+    /// tells when it is complete.
     ///
     /// Without a CMD_SYNC between them commands have no order. This takes device TLBs first, which
     /// is the order that a driver must not rely on not to happen.
-    pub fn sync(&self) {
+    ///
+    /// # Errors
+    /// [`NoAnswer`] if a device TLB did not answer.
+    pub fn begin_sync(&self) -> Result<Syncing, NoAnswer> {
+        let since = Instant::now();
         let syncing = lock(&self.syncing);
-        let mut state = lock(&self.state);
-        let pending = std::mem::take(&mut state.pending);
-        let (own, devices): (Vec<_>, Vec<_>) = pending.iter().partition(|it| it.is_tlbi());
-        let state = self.invalidate_devices(state, &devices);
-        self.tlbi(state, &own);
+        let pending = std::mem::take(&mut lock(&self.queue).pending);
+        let (devices, own): (Vec<_>, Vec<_>) = pending.iter().copied().partition(Command::is_atc);
+        let answered = devices.iter().map(|command| self.take_effect(command));
+        let answered = answered.fold(Ok(()), Result::and);
+        for command in own {
+            let _ = self.take_effect(&command);
+        }
+        if self.knobs.sync == SyncCompletion::Drained {
+            self.flight.drain();
+        }
+        let mut scopes = std::mem::take(&mut lock(&self.queue).effective);
+        let scope = |command: &Command| command.scope(self.features.granule);
+        scopes.extend(pending.iter().filter_map(scope));
+        lock(&self.queue).racing.over();
         drop(syncing);
+        answered.map(|()| Syncing {
+            scopes,
+            horizon: self.flight.horizon(),
+            since,
+        })
     }
 
-    /// What is in the queue, oldest first.
+    /// Whether the CMD_SYNC is complete; tells the observer so when it is.
+    pub fn poll_sync(&self, sync: &Syncing) -> bool {
+        let held = self.knobs.sync == SyncCompletion::Drained
+            && self.flight.is_held(sync.horizon, &|open| sync.covers(open));
+        let done = !held && sync.since.elapsed() >= self.knobs.latency.duration();
+        if done {
+            self.observer.synced();
+        }
+        done
+    }
+
+    /// What is in the queue without effect, oldest first.
     pub fn pending(&self) -> Vec<Command> {
-        lock(&self.state).pending.clone()
+        lock(&self.queue).pending.clone()
     }
 
     /// Carries out the command at `position` of [`pending`](Self::pending) now, as hardware may
-    /// with any of them; `None` if there is none. For tests that choose the order.
+    /// with any of them; `None` if there is none. For tests that choose the order. It completes at
+    /// the next CMD_SYNC all the same.
     pub fn carry_out(&self, position: usize) -> Option<Command> {
         let syncing = lock(&self.syncing);
-        let mut state = lock(&self.state);
-        let command = (position < state.pending.len()).then(|| state.pending.remove(position))?;
-        if command.is_tlbi() {
-            self.tlbi(state, &[&command]);
-        } else {
-            drop(self.invalidate_devices(state, &[&command]));
-        }
+        let command = {
+            let mut queue = lock(&self.queue);
+            let there = position < queue.pending.len();
+            there.then(|| queue.pending.remove(position))?
+        };
+        let _ = self.take_effect(&command);
+        self.awaits_completion(&command);
         drop(syncing);
         Some(command)
     }
 
     /// Lets ATC_INV commands for `stream` reach this device.
     pub fn connect(&self, stream: StreamId, device: Weak<dyn DeviceTlb>) {
-        lock(&self.state).devices.insert(stream, device);
+        lock(&self.queue).devices.insert(stream, device);
     }
 
-    /// A device TLB waits for accesses under way, which may wait for the SMMU: so its lock is not
-    /// held meanwhile.
-    fn invalidate_devices<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        commands: &[&Command],
-    ) -> MutexGuard<'a, State> {
-        for command in commands {
-            let Command::AtcInv(stream, _, span) = command else {
-                continue;
-            };
-            state.counts.atc_invalidations += 1;
-            let device = state.devices.get(stream).and_then(Weak::upgrade);
-            state = self.invalidate_device(state, device, *span);
-        }
-        state
+    /// The device behind a stream; one that is gone has nothing cached.
+    pub(super) fn device(&self, stream: StreamId) -> Option<Arc<dyn DeviceTlb>> {
+        lock(&self.queue)
+            .devices
+            .get(&stream)
+            .and_then(Weak::upgrade)
     }
 
-    /// A device that is gone has nothing cached.
-    fn invalidate_device<'a>(
-        &'a self,
-        state: MutexGuard<'a, State>,
-        device: Option<Arc<dyn DeviceTlb>>,
-        span: AlignedSpan,
-    ) -> MutexGuard<'a, State> {
-        let Some(device) = device else {
-            return state;
-        };
-        drop(state);
-        device.invalidate(span.range());
-        lock(&self.state)
+    /// Whether a TLB invalidation was submitted and has had no effect.
+    pub(super) fn has_pending_tlbi(&self) -> bool {
+        lock(&self.queue).pending.iter().any(Command::is_tlbi)
     }
+}
 
-    fn tlbi(&self, mut state: MutexGuard<'_, State>, commands: &[&Command]) {
-        for command in commands {
-            match command {
-                Command::TlbiVa(tlbi) => {
-                    let range = tlbi.range(self.features.granule);
-                    self.drop_entries(&mut state, tlbi.asid, range, tlbi.only_size());
-                }
-                Command::TlbiAsid(_, asid) => {
-                    self.drop_entries(&mut state, *asid, AddrRange::all(), None);
-                }
-                _ => {}
-            }
-        }
-        if !state.pending.iter().any(Command::is_tlbi) {
-            state.racing.over();
-        }
-    }
-
-    /// Drops what the TLB holds of `range`, of one page size if only that is certain to go.
-    pub(super) fn drop_entries(
-        &self,
-        state: &mut State,
-        asid: Asid,
-        range: AddrRange<Iova>,
-        size: Option<PageSize>,
-    ) {
-        let cache = CacheId::SmmuTlb(asid);
-        let mut survivors = Vec::new();
-        let racing = &mut state.racing;
-        let found = state.tlb.invalidate_of_size(asid, range, size, |entry| {
-            if racing.spares(asid, entry) {
-                survivors.push(*entry);
-            } else {
-                self.observer.dropped(cache, entry);
-            }
-        });
-        for entry in &survivors {
-            let at = entry.page.start();
-            state.tlb.insert(asid, at, entry.leaf, entry.filled);
-        }
-        let removed = found - survivors.len() as u64;
-        state.counts.invalidations += 1;
-        state.counts.invalidated_entries += removed;
-        state.counts.redundant_invalidations += u64::from(removed == 0);
-        self.observer.invalidated(cache, range);
+impl Syncing {
+    fn covers(&self, open: &Open) -> bool {
+        self.scopes.iter().any(|scope| covers(scope, open))
     }
 }

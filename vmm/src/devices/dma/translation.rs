@@ -51,5 +51,8 @@ pub(super) fn code(kind: FaultKind) -> u64 {
         FaultKind::Address => dma::FAULT_ADDRESS,
         FaultKind::Stream => dma::FAULT_STREAM,
         FaultKind::Invalidating => dma::FAULT_INVALIDATING,
+        FaultKind::Configuration => dma::FAULT_CONFIGURATION,
+        FaultKind::Aborted => dma::FAULT_ABORTED,
+        FaultKind::Stalled(_) => dma::FAULT_STALLED,
     }
 }

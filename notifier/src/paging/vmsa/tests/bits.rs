@@ -159,6 +159,17 @@ fn each_half_has_its_addresses_and_a_tag_where_it_may() {
 }
 
 #[test]
+fn stage_2_translates_what_has_no_bits_above_its_size() {
+    let format = stage2(Granule::K4, 24, 1);
+    let takes = |address| format.is_canonical(Gva::new(address));
+    assert_eq!(
+        [(1 << 40) - 1, 1 << 40, 1 << 63].map(takes),
+        [true, false, false]
+    );
+    assert_eq!(format.canonical(1 << 40 | 0x1000), Gva::new(0x1000));
+}
+
+#[test]
 fn a_write_makes_a_page_writable_only_where_dbm_says_so() {
     let (first, second) = (stage1(Granule::K4), stage2(Granule::K4, 24, 1));
     let clean = PAGE | DBM | AP2;

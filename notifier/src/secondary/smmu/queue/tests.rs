@@ -1,9 +1,11 @@
 //! When a command takes effect.
 
-use super::super::{Erratum, Features, Levels, RangeOperand, Request, TlbiSpan, TlbiVa, Ttl};
+use super::super::{Features, Knobs, Levels, Racing, RangeOperand, Request, TlbiSpan, TlbiVa, Ttl};
 use super::*;
+use crate::addr::PageSize;
 use crate::addr::{Access, Permissions, Vmid};
 use crate::oracle::Verdict;
+use crate::secondary::cache::{Inserted, SpaceKey, SpaceTag, StreamWorld};
 use crate::secondary::smmu::{Context, Granule};
 use crate::test_space::{ASID, STREAM, Telling, TestSpace, frame, leaf, page, range};
 
@@ -43,7 +45,7 @@ fn one_sync_completes_everything_before_it() {
     let space = upgraded_behind_its_back();
     space.smmu.submit(page_of(0));
     space.smmu.submit(page_of(1));
-    space.smmu.sync();
+    space.smmu.sync().unwrap();
     for n in 0..2 {
         assert_eq!(space.dma(n, Access::Write), Ok(frame(n)));
     }
@@ -66,7 +68,7 @@ fn hardware_may_carry_out_the_later_command_first() {
 fn a_whole_asid_is_one_command() {
     let space = upgraded_behind_its_back();
     space.smmu.submit(Command::TlbiAsid(Vmid(0), ASID));
-    space.smmu.sync();
+    space.smmu.sync().unwrap();
     let counts = space.smmu.counts();
     assert_eq!((counts.invalidations, counts.invalidated_entries), (1, 2));
 }
@@ -87,7 +89,7 @@ fn a_range_command_drops_its_pages_and_no_others() {
             pages: three,
         },
     }));
-    space.smmu.sync();
+    space.smmu.sync().unwrap();
     assert_eq!(space.smmu.counts().invalidated_entries, 3);
     let misses = space.smmu.counts().tlb_misses;
     for n in [0, 4] {
@@ -112,11 +114,18 @@ fn under_traffic(smmu: &Smmu, features: Features) {
     }
 }
 
+fn racing() -> Knobs {
+    Knobs {
+        racing: Racing::Survives,
+        ..Knobs::default()
+    }
+}
+
 /// Case 19.
 fn verdict_with_the_erratum(tlbi_twice: bool) -> (Verdict, u64) {
     let space = TestSpace::bare(&[RO]);
     let smmu = space.another_smmu();
-    let smmu = smmu.with_erratum(Erratum::RacingEntrySurvives);
+    let smmu = smmu.with_knobs(racing());
     let context = Context {
         asid: ASID,
         root: space.root,
@@ -145,7 +154,7 @@ fn with_the_erratum_one_invalidation_misses_a_racing_entry_and_two_do_not() {
 fn with_the_erratum_an_entry_nobody_races_for_goes_at_once() {
     let space = TestSpace::bare(&[RO]);
     let smmu = space.another_smmu();
-    let smmu = smmu.with_erratum(Erratum::RacingEntrySurvives);
+    let smmu = smmu.with_knobs(racing());
     let context = Context {
         asid: ASID,
         root: space.root,
@@ -154,7 +163,7 @@ fn with_the_erratum_an_entry_nobody_races_for_goes_at_once() {
     smmu.attach(STREAM, context);
     smmu.access(STREAM, page(0), Access::Read, |_| ()).unwrap();
     smmu.submit(page_of(0));
-    smmu.sync();
+    smmu.sync().unwrap();
     assert_eq!(smmu.counts().invalidated_entries, 1);
 }
 
@@ -166,9 +175,16 @@ fn a_range_command_for_the_last_level_leaves_larger_pages() {
         size: PageSize::M2,
         ..leaf(0, RO)
     };
-    lock(&space.smmu.state)
-        .tlb
-        .insert(ASID, page(0), block, crate::contract::Step(1));
+    let tlb = &space.smmu.tlb;
+    let own = tlb.space(SpaceKey {
+        world: StreamWorld::NsEl1,
+        vmid: Some(Vmid(0)),
+        tag: SpaceTag::Asid(ASID),
+    });
+    let ticket = tlb.fill_began(&own);
+    let held = AddrRange::page(page(0), PageSize::M2);
+    let kept = tlb.insert(&own, ticket, held, block, crate::contract::Step(1));
+    assert_eq!(kept, Inserted::Kept);
     let two = RangeOperand::new(Granule::K4, 2, 0);
     let range = |levels| {
         Command::TlbiVa(TlbiVa {
@@ -186,7 +202,7 @@ fn a_range_command_for_the_last_level_leaves_larger_pages() {
     };
     for (levels, dropped) in [(Levels::Leaf, 0), (Levels::All, 1)] {
         space.smmu.submit(range(levels));
-        space.smmu.sync();
+        space.smmu.sync().unwrap();
         assert_eq!(space.smmu.counts().invalidated_entries, dropped);
     }
 }

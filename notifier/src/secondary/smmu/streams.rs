@@ -1,0 +1,157 @@
+//! What each stream is translated by: bound by hand, or found in the stream table and cached.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::{ArcSwap, Guard};
+
+use super::configuration::Fetched;
+use super::regime::{Regime, Walks};
+use super::structures::Structures;
+use super::{Binding, Requester, Smmu};
+use crate::addr::{Asid, StreamId};
+use crate::sync::lock;
+
+/// What becomes of an access.
+#[derive(Clone, Debug)]
+pub(super) enum Route {
+    /// It is translated.
+    Translate(Regime),
+    /// It goes to the address that it names.
+    Bypass,
+    /// It is terminated, and nobody hears of it.
+    Abort,
+}
+
+/// Where a stream's configuration is from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// Bound by hand; commands do not touch it.
+    Hand(Binding),
+    /// Read from these structures.
+    Tables(Structures),
+}
+
+/// A stream's configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) route: Route,
+    pub(super) source: Source,
+}
+
+pub(super) type Map = BTreeMap<Requester, Arc<Known>>;
+
+/// All configurations that are known. A look-up takes no lock: it sees a whole state, the last one or
+/// the one before.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    known: ArcSwap<Map>,
+    changing: Mutex<()>,
+}
+
+impl Streams {
+    /// All there are at this moment.
+    pub(super) fn all(&self) -> Guard<Arc<Map>> {
+        self.known.load()
+    }
+
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut Map) -> R) -> R {
+        let _alone = lock(&self.changing);
+        let mut map = Map::clone(&self.known.load());
+        let result = change(&mut map);
+        self.known.store(Arc::new(map));
+        result
+    }
+
+    /// Caches what was read from the stream table, unless the stream was bound by hand meanwhile.
+    pub(super) fn keep(&self, from: Requester, fetched: &Fetched) {
+        let known = Known {
+            route: fetched.route.clone(),
+            source: Source::Tables(fetched.structures.clone()),
+        };
+        self.change(|map| {
+            map.entry(from).or_insert_with(|| Arc::new(known));
+        });
+    }
+
+    /// Forgets what was read from the stream table for these; returns how many that were.
+    pub(super) fn forget(&self, which: impl Fn(&Requester) -> bool) -> u64 {
+        self.change(|map| {
+            let before = map.len();
+            let stays = |from: &Requester, known: &Arc<Known>| {
+                matches!(known.source, Source::Hand(_)) || !which(from)
+            };
+            map.retain(|from, known| stays(from, known));
+            (before - map.len()) as u64
+        })
+    }
+}
+
+impl Smmu {
+    /// Binds `stream` by hand to an address space, whatever it was bound to before. Invalidates
+    /// nothing.
+    pub fn attach(&self, stream: StreamId, binding: impl Into<Binding>) {
+        self.bind(stream, binding.into(), Walks::Enabled);
+    }
+
+    /// The same for an address space that is gone already.
+    pub(super) fn attach_without_walks(&self, stream: StreamId, binding: impl Into<Binding>) {
+        self.bind(stream, binding.into(), Walks::Disabled);
+    }
+
+    fn bind(&self, stream: StreamId, binding: Binding, walks: Walks) {
+        let known = self.bound(binding, walks);
+        let from = Requester::from(stream);
+        self.streams.change(|map| map.insert(from, Arc::new(known)));
+    }
+
+    fn bound(&self, binding: Binding, walks: Walks) -> Known {
+        let regime = Regime::bound(&binding, &self.tlb, &self.knobs, walks);
+        Known {
+            route: Route::Translate(regime),
+            source: Source::Hand(binding),
+        }
+    }
+
+    /// Binds `stream` to nothing: its accesses get the fault `stream`. Invalidates nothing.
+    pub fn detach(&self, stream: StreamId) {
+        let from = Requester::from(stream);
+        self.streams.change(|map| map.remove(&from));
+    }
+
+    /// The same for every stream that is bound by hand to this address space.
+    pub(super) fn detach_all(&self, asid: Asid) {
+        self.streams
+            .change(|map| map.retain(|_, known| known.bound_to() != Some(asid)));
+    }
+
+    /// Lets every stream that is bound by hand to this address space translate by the TLB alone: what
+    /// is not in it gets the fault `translation`, without a look at the tables. Invalidates nothing.
+    ///
+    /// What Linux does when an address space goes away under a device that still makes accesses:
+    /// the context descriptor stays valid, so that there is no `C_BAD_CD`, with EPD0 set
+    /// (`arm_smmu_mm_release`).
+    pub fn disable_walks(&self, asid: Asid) {
+        self.streams.change(|map| {
+            for known in map.values_mut() {
+                if let (Some(of), Source::Hand(binding)) = (known.bound_to(), &known.source)
+                    && of == asid
+                {
+                    *known = Arc::new(self.bound(binding.clone(), Walks::Disabled));
+                }
+            }
+        });
+    }
+}
+
+impl Known {
+    /// The address space that it is bound to by hand.
+    fn bound_to(&self) -> Option<Asid> {
+        match &self.source {
+            Source::Hand(Binding::Stage1(context) | Binding::Nested(context, _)) => {
+                Some(context.asid)
+            }
+            Source::Hand(Binding::Stage2(_)) | Source::Tables(_) => None,
+        }
+    }
+}

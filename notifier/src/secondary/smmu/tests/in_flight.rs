@@ -1,0 +1,79 @@
+//! Accesses that are not over, and what waits for them.
+
+use super::*;
+
+fn bench(knobs: &str) -> Bench {
+    let bench = Bench::of(&leaf(MIDDLE, RW), &under(FRAME, RW), knobs.parse().unwrap());
+    bench.smmu.attach(STREAM, bench.context());
+    bench
+}
+
+fn begin(bench: &Bench) -> Transaction {
+    bench
+        .smmu
+        .begin(STREAM, Iova::new(PAGE), Access::Write)
+        .unwrap()
+}
+
+fn tlbi(asid: Asid) -> Command {
+    Command::TlbiAsid(Vmid(0), asid)
+}
+
+#[test]
+fn a_sync_completes_when_the_accesses_have_ended_that_it_covers() {
+    let bench = bench("");
+    let write = begin(&bench);
+    bench.smmu.submit(tlbi(ASID));
+    let sync = bench.smmu.begin_sync().unwrap();
+    assert!(!bench.smmu.poll_sync(&sync), "a write is on its way");
+    write.end();
+    assert!(bench.smmu.poll_sync(&sync));
+}
+
+#[test]
+fn a_sync_waits_for_nobody_whom_it_does_not_cover() {
+    let bench = bench("");
+    let write = begin(&bench);
+    bench.smmu.submit(tlbi(Asid(99)));
+    let sync = bench.smmu.begin_sync().unwrap();
+    assert!(bench.smmu.poll_sync(&sync));
+    write.end();
+}
+
+#[test]
+fn an_access_that_begins_after_a_sync_is_not_its_concern() {
+    let bench = bench("");
+    bench.smmu.submit(tlbi(ASID));
+    let sync = bench.smmu.begin_sync().unwrap();
+    let write = begin(&bench);
+    assert!(bench.smmu.poll_sync(&sync));
+    write.end();
+}
+
+/// The erratum: memory is freed and reused while a write to it is still on its way.
+#[test]
+fn an_early_sync_does_not_wait() {
+    let bench = bench("sync=early");
+    let write = begin(&bench);
+    bench.smmu.submit(tlbi(ASID));
+    let sync = bench.smmu.begin_sync().unwrap();
+    assert!(bench.smmu.poll_sync(&sync));
+    write.end();
+}
+
+#[test]
+fn a_driver_that_waits_is_woken_by_the_end_of_the_access() {
+    let bench = bench("");
+    let write = begin(&bench);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            bench.now(tlbi(ASID));
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(!done.load(std::sync::atomic::Ordering::SeqCst));
+        write.end();
+    });
+    assert!(done.into_inner());
+}
