@@ -48,6 +48,8 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) misses: AtomicU64,
+    /// Accesses of a transfer, each after its first.
+    pub(super) bursts: AtomicU64,
     /// Accesses that no TLB was asked about.
     pub(super) untranslated: AtomicU64,
     pub(super) walk_cache_hits: AtomicU64,
@@ -125,7 +127,7 @@ impl Smmu {
         let misses = of(&counters.misses);
         let others = misses + of(&counters.untranslated);
         Counts {
-            tlb_hits: self.flight.begun().saturating_sub(others),
+            tlb_hits: (self.flight.begun() + of(&counters.bursts)).saturating_sub(others),
             tlb_misses: misses,
             walk_cache_hits: of(&counters.walk_cache_hits),
             marks: of(&counters.marks),

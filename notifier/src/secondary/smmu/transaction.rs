@@ -1,12 +1,14 @@
 //! Accesses: from what a device asks for to where it goes, and when it has ended.
 
+use std::sync::atomic::Ordering;
+
 use super::flight::{Listed, Open};
 use super::model::count;
 use super::regime::Regime;
 use super::streams::Route;
 use super::walker::{Refused, Stage};
 use super::{Ats, Deny, Requester, Smmu};
-use crate::addr::{Access, AddrRange, Gpa, Iova, PageSize};
+use crate::addr::{Access, AddrRange, Address, Gpa, Iova, PageSize};
 use crate::secondary::cache::SpaceKey;
 use crate::secondary::{Cached, Denial, Fault, FaultKind};
 
@@ -58,6 +60,42 @@ impl Smmu {
         let _short = self.flight.enter();
         let way = self.translate(from.into(), iova, access)?;
         Ok(body(way.target))
+    }
+
+    /// A transfer of any length: one access after another in order of address, none of which crosses a
+    /// page of 4 KiB. `body` gets the guest-physical addresses of each. All of them are under way
+    /// until the last has ended, as those of a burst are.
+    ///
+    /// The inner result is `body`'s: its first error ends the transfer.
+    ///
+    /// # Errors
+    /// [`Fault`] of the first access that is refused. Those before it have been made: up to
+    /// [`Fault::iova`], which is not among them.
+    pub fn transfer<E>(
+        &self,
+        from: impl Into<Requester>,
+        range: AddrRange<Iova>,
+        access: Access,
+        mut body: impl FnMut(AddrRange<Gpa>) -> Result<(), E>,
+    ) -> Result<Result<(), E>, Fault> {
+        let from = from.into();
+        let _short = self.flight.enter();
+        let mut accesses = 0;
+        let done = self.configured(from, range.start(), access, |route| {
+            for part in in_pages(range) {
+                accesses += 1;
+                let way = self.way(from, route, part.start(), access)?;
+                let made = moved(part, way.target).map_or(Ok(()), &mut body);
+                if made.is_err() {
+                    return Ok(made);
+                }
+            }
+            Ok(Ok(()))
+        });
+        // The first of them is counted as having begun.
+        let more = u64::saturating_sub(accesses, 1);
+        self.counters.bursts.fetch_add(more, Ordering::Relaxed);
+        done
     }
 
     /// The same for an access that is not over when this returns.
@@ -126,11 +164,23 @@ impl Smmu {
     }
 
     fn translate(&self, from: Requester, iova: Iova, access: Access) -> Result<Way, Fault> {
-        self.configured(from, iova, access, |route| match route {
+        self.configured(from, iova, access, |route| {
+            self.way(from, route, iova, access)
+        })
+    }
+
+    fn way(
+        &self,
+        from: Requester,
+        route: &Route,
+        iova: Iova,
+        access: Access,
+    ) -> Result<Way, Fault> {
+        match route {
             Route::Translate(regime) => self.by_regime(from, regime, iova, access),
             Route::Bypass => Ok(self.bypass(iova)),
             Route::Abort => Err(self.untranslated(iova, access)),
-        })
+        }
     }
 
     fn bypass(&self, iova: Iova) -> Way {
@@ -212,4 +262,21 @@ impl Smmu {
     fn evicts(&self) -> bool {
         crate::sync::lock(&self.evictions).u32(..EVICTED_OF) == 0
     }
+}
+
+/// The parts of a transfer, none of which crosses a page.
+fn in_pages(range: AddrRange<Iova>) -> impl Iterator<Item = AddrRange<Iova>> {
+    let mut next = Some(range.start());
+    std::iter::from_fn(move || {
+        let start = next?;
+        let page = AddrRange::page(start, PageSize::K4);
+        let last = page.last().min(range.last());
+        next = last.checked_add(1).filter(|_| last < range.last());
+        AddrRange::through(start, last).ok()
+    })
+}
+
+/// The same part where it leads; a page of memory has no end of the address space in it.
+fn moved(part: AddrRange<Iova>, target: Gpa) -> Option<AddrRange<Gpa>> {
+    AddrRange::from_length(target, part.length()?).ok()
 }

@@ -77,3 +77,32 @@ fn a_driver_that_waits_is_woken_by_the_end_of_the_access() {
     });
     assert!(done.into_inner());
 }
+
+/// A transfer over two pages, the second of which does not allow it.
+#[test]
+fn a_transfer_ends_at_the_first_access_that_is_refused() {
+    let bench = bench("");
+    let range = AddrRange::new(Iova::new(PAGE + 0xff0), Iova::new(PAGE + 0x1010)).unwrap();
+    let mut moved = Vec::new();
+    let ended = bench.smmu.transfer(STREAM, range, Access::Write, |part| {
+        moved.push(part);
+        Ok::<(), ()>(())
+    });
+    let fault = ended.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Translation);
+    assert_eq!(fault.iova, Iova::new(PAGE + 0x1000));
+    let first = AddrRange::new(Gpa::new(MIDDLE + 0xff0), Gpa::new(MIDDLE + 0x1000));
+    assert_eq!(moved, [first.unwrap()]);
+    let counts = bench.smmu.counts();
+    assert_eq!((counts.tlb_hits, counts.tlb_misses), (0, 2));
+}
+
+#[test]
+fn a_transfer_ends_where_its_user_does() {
+    let bench = bench("");
+    let range = AddrRange::new(Iova::new(PAGE), Iova::new(PAGE + 0x2000)).unwrap();
+    let ended = bench
+        .smmu
+        .transfer(STREAM, range, Access::Write, |_| Err(7));
+    assert_eq!(ended, Ok(Err(7)));
+}
