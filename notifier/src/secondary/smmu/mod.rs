@@ -20,7 +20,7 @@ mod domain;
 mod erratum;
 mod features;
 mod flight;
-
+pub mod interface;
 mod invs;
 mod knobs;
 mod mark;

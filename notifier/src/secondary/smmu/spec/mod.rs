@@ -6,6 +6,7 @@ mod bits;
 mod cd;
 mod command;
 mod context_table;
+mod control;
 mod event;
 mod page_request;
 mod registers;
@@ -13,7 +14,7 @@ mod ring;
 mod ste;
 mod stream_table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use abilities::{Abilities, AddressSize, Granules, Httu, Stages, StallModel};
 pub use cd::{AsidSet, BadCd, Cd, Half};
@@ -22,14 +23,12 @@ pub use command::{
     Signal, Stag, SyncMsi, TlbiSpan, TlbiVa, Ttl,
 };
 pub use context_table::{ContextFormat, ContextTable, ContextTableLevel1, FindContext};
+pub use control::{Cr0, GlobalBypass, GlobalErrors, InterruptEnables, MsiConfig, QueueBase};
 pub use event::{
     Class, Event, EventKind, EventTransaction, NoEvent, PageHint, Privilege, TranslationEvent,
 };
 pub use page_request::PageRequest;
-pub use registers::{
-    Access, Bit, Cr0, GlobalBypass, GlobalErrors, InterruptEnables, MsiConfig, Part, QueueBase,
-    Register, Width,
-};
+pub use registers::{Access, Bit, Part, Register, Width};
 pub use ring::{Cons, OutputCons, OutputProd, Prod, Ring};
 pub use ste::{BadSte, Config, DefaultSubstream, Eats, Stage2, Ste, StreamWorld};
 pub use stream_table::{FindStream, StreamTable, StreamTableLevel1};

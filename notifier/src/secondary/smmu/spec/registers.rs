@@ -1,9 +1,5 @@
 //! The registers of the Non-secure programming interface (`IHI0070` 6.2, 6.3).
 
-use super::bits::Bits;
-use super::ring::Ring;
-use crate::addr::Gpa;
-
 /// A register. What is not here reads as zero and ignores writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Register {
@@ -101,10 +97,10 @@ pub enum Access {
 pub type Bit = u8;
 
 /// CR0.SMMUEN.
-const SMMUEN: Bit = 0;
-const PRIQEN: Bit = 1;
-const EVENTQEN: Bit = 2;
-const CMDQEN: Bit = 3;
+pub(super) const SMMUEN: Bit = 0;
+pub(super) const PRIQEN: Bit = 1;
+pub(super) const EVENTQEN: Bit = 2;
+pub(super) const CMDQEN: Bit = 3;
 
 impl Register {
     /// All of them.
@@ -214,10 +210,10 @@ impl Register {
             | Self::Gerror => Access::ReadOnly,
             Self::Cr0 | Self::Gbpa | Self::IrqCtrl | Self::Gerrorn => Access::ReadWrite,
             Self::CmdqProd | Self::EventqCons | Self::PriqCons => Access::ReadWrite,
-            // CR1 also sets how queues are accessed; what it says changes nothing here.
-            Self::Cr1 | Self::Cr2 | Self::StrtabBase | Self::StrtabBaseCfg => {
-                Access::WhileOff(SMMUEN)
-            }
+            // CR1's fields are guarded one by one: those of queues by the queues, those of tables by
+            // SMMUEN.
+            Self::Cr1 => Access::ReadWrite,
+            Self::Cr2 | Self::StrtabBase | Self::StrtabBaseCfg => Access::WhileOff(SMMUEN),
             Self::CmdqBase | Self::CmdqCons => Access::WhileOff(CMDQEN),
             Self::EventqBase | Self::EventqProd => Access::WhileOff(EVENTQEN),
             Self::PriqBase | Self::PriqProd => Access::WhileOff(PRIQEN),
@@ -258,128 +254,5 @@ fn msi_part(part: u8) -> u64 {
         0 => 0,
         1 => 8,
         _ => 12,
-    }
-}
-
-bitflags::bitflags! {
-    /// CR0: what is enabled.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Cr0: u32 {
-        /// Transactions are translated.
-        const SMMUEN = 1 << SMMUEN;
-        /// Page requests are queued.
-        const PRIQEN = 1 << PRIQEN;
-        /// Events are queued.
-        const EVENTQEN = 1 << EVENTQEN;
-        /// Commands are consumed.
-        const CMDQEN = 1 << CMDQEN;
-        /// Translated transactions are checked against STE.EATS.
-        const ATSCHK = 1 << 4;
-    }
-}
-
-bitflags::bitflags! {
-    /// GERROR: errors, each active while it differs from GERRORN.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct GlobalErrors: u32 {
-        /// The command queue has stopped.
-        const CMDQ_ERR = 1 << 0;
-        /// An event could not be written.
-        const EVENTQ_ABT_ERR = 1 << 2;
-        /// A page request could not be written.
-        const PRIQ_ABT_ERR = 1 << 3;
-        /// A CMD_SYNC's MSI could not be written.
-        const MSI_CMDQ_ABT_ERR = 1 << 4;
-        /// The event queue's MSI could not be written.
-        const MSI_EVENTQ_ABT_ERR = 1 << 5;
-        /// The page request queue's MSI could not be written.
-        const MSI_PRIQ_ABT_ERR = 1 << 6;
-        /// The MSI of an error could not be written.
-        const MSI_GERROR_ABT_ERR = 1 << 7;
-        /// Service failure mode.
-        const SFM_ERR = 1 << 8;
-    }
-}
-
-bitflags::bitflags! {
-    /// IRQ_CTRL.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct InterruptEnables: u32 {
-        /// Of errors.
-        const GERROR = 1 << 0;
-        /// Of the page request queue.
-        const PRIQ = 1 << 1;
-        /// Of the event queue.
-        const EVENTQ = 1 << 2;
-    }
-}
-
-/// GBPA: what transactions get while the SMMU is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GlobalBypass(pub u32);
-
-impl GlobalBypass {
-    /// The bit that a write must have set, and that reads as set until it has taken effect.
-    pub const UPDATE: u32 = 1 << 31;
-    /// All fields.
-    const FIELDS: u32 = 0x001f_3f1f;
-    /// What comes out of reset: transactions pass, shareability as it comes in.
-    pub const RESET: Self = Self(1 << 12);
-
-    /// What a write with [`UPDATE`](Self::UPDATE) leaves.
-    pub fn of(written: u32) -> Self {
-        Self(written & Self::FIELDS)
-    }
-
-    /// Transactions are aborted, not passed.
-    pub fn aborts(self) -> bool {
-        self.0 & 1 << 20 != 0
-    }
-}
-
-/// CMDQ_BASE, EVENTQ_BASE and PRIQ_BASE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueBase {
-    /// The first entry, aligned to the queue's size, or to 32 bytes.
-    pub address: Gpa,
-    /// How many entries there are.
-    pub ring: Ring,
-}
-
-const QUEUE_ADDRESS: Bits = Bits::new(51, 5);
-const QUEUE_SIZE: Bits = Bits::new(4, 0);
-
-impl QueueBase {
-    /// From the register: a size over 2^`most` is cut to it, and the address is aligned, as hardware
-    /// does. `entry` is the size of an entry in bytes.
-    pub fn decode(register: u64, most: u8, entry: u64) -> Self {
-        let ring = Ring::new(QUEUE_SIZE.u8(register).min(most));
-        let bytes = (u64::from(ring.entries()) * entry).max(32);
-        let address = Gpa::new(register & QUEUE_ADDRESS.mask() & !(bytes - 1));
-        Self { address, ring }
-    }
-
-    /// The register for a queue of 2^`bits` entries.
-    pub fn encode(address: Gpa, bits: u8) -> u64 {
-        address.raw() & QUEUE_ADDRESS.mask() | QUEUE_SIZE.put(u64::from(bits))
-    }
-}
-
-/// The three registers of an MSI.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MsiConfig {
-    /// IRQ_CFG0: where to write.
-    pub address: u64,
-    /// IRQ_CFG1: what to write.
-    pub data: u32,
-    /// IRQ_CFG2: how to write, which changes nothing here.
-    pub attributes: u32,
-}
-
-impl MsiConfig {
-    /// Where to write; `None` if no MSI is sent.
-    pub fn target(&self) -> Option<Gpa> {
-        let address = self.address & Bits::new(51, 2).mask();
-        (address != 0).then_some(Gpa::new(address))
     }
 }

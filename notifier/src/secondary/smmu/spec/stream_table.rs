@@ -46,7 +46,7 @@ impl StreamTable {
     /// `stream_bits` is cut to it, a reserved format is a linear table, a reserved split is 6.
     pub fn decode(base: u64, config: u32, stream_bits: u8) -> Self {
         let config = u64::from(config);
-        let bits = LOG2SIZE.u8(config).min(stream_bits);
+        let bits = LOG2SIZE.u8(config).min(stream_bits).min(32);
         let split = (FORMAT.of(config) == 1).then(|| match SPLIT.u8(config) {
             split @ (8 | 10) => split,
             _ => 6,

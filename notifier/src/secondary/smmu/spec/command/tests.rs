@@ -149,11 +149,11 @@ fn a_level_is_a_size() {
 
 #[test]
 fn a_range_past_the_top_ends_there() {
-    let address = Iova::new(u64::MAX - 0xfff);
+    let address = Iova::new(u64::MAX - 0x1fff);
     let span = TlbiSpan {
         address,
         levels: Levels::All,
-        pages: RangeOperand::new(Granule::K4, 2, 0),
+        pages: RangeOperand::new(Granule::K4, 3, 0),
     };
     let range = span.range(Granule::K4);
     assert_eq!(

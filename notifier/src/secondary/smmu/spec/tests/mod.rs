@@ -7,7 +7,7 @@ mod structures;
 use super::*;
 
 /// Everything that an SMMU can have.
-pub(in crate::secondary::smmu) const ALL: Abilities = Abilities {
+pub(in super::super) const ALL: Abilities = Abilities {
     stages: Stages::Both,
     granules: Granules::all(),
     output: AddressSize::B48,
@@ -34,7 +34,7 @@ pub(in crate::secondary::smmu) const ALL: Abilities = Abilities {
 };
 
 /// The least that translates.
-pub(in crate::secondary::smmu) const LEAST: Abilities = Abilities {
+pub(in super::super) const LEAST: Abilities = Abilities {
     stages: Stages::One,
     granules: Granules::K4,
     output: AddressSize::B40,

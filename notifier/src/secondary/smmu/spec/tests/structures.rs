@@ -179,6 +179,7 @@ fn a_bypassed_stage_is_ignored() {
     ste.contexts.bits = 31;
     ste.stage2.vmid = Vmid(0xffff);
     assert_eq!(ste.check(&LEAST), Ok(()));
+    assert_eq!(ste.check(&ALL), Ok(()));
     assert_eq!(
         Ste::decode([0x7, 0, 0, 0, 0, 0, 0, 0]).config,
         Config::Abort
