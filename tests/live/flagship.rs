@@ -173,7 +173,7 @@ fn verify_chain(found: &Violation, kind: ViolationKind, occurrences: u64) {
     let smmu = CacheId::SmmuTlb(vmm::machine::ASID);
     assert_eq!(
         (found.kind, found.cache, found.iova, found.access),
-        (kind, smmu, iova, Access::Write)
+        (kind, Some(smmu), iova, Some(Access::Write))
     );
     assert_eq!(found.occurrences, occurrences);
     let stale = found.stale_entry.expect("an entry refused");

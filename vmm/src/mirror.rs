@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use notifier::addr::{AddrRange, Gva};
 use notifier::contract::{self, AddressSpace, Event, Mutation};
 use notifier::oracle::{Changing, Oracle};
-use notifier::paging::{Change, ChangeKind, NoMemory, Tree, TreeError};
+use notifier::paging::{Change, ChangeKind, NoMemory, TableChange, Tree, TreeError};
 
 use crate::lock::lock;
 use crate::memory::{OutsideMemory, Ram};
@@ -148,9 +148,13 @@ impl Mirror {
     ) -> Result<(), MirrorError> {
         let mut table = self.space.lock_page_table();
         make(&window)?;
-        let made = self.apply(&mut table, &window.write)?;
+        let (made, tables) = self.apply(&mut table, &window.write)?;
         let announced = window.changing.take();
-        let settling = announced.map(|announced| self.oracle.made(announced, &made));
+        let settling = announced.map(|announced| {
+            let mut settling = self.oracle.made(announced, &made);
+            self.oracle.tables_made(&mut settling, &tables);
+            settling
+        });
         let revoked = revocation(&made);
         if let Some((_, range)) = revoked {
             table.invalidate_secondary_tlbs(range);
@@ -200,15 +204,22 @@ impl Mirror {
     }
 
     /// Brings the tree up to what now stands in memory where `write` was made.
-    fn apply(&self, table: &mut Tree, write: &PageTableWrite) -> Result<Vec<Change>, MirrorError> {
+    fn apply(
+        &self,
+        table: &mut Tree,
+        write: &PageTableWrite,
+    ) -> Result<(Vec<Change>, Vec<TableChange>), MirrorError> {
         use notifier::paging::TableMemory;
 
-        let mut changes = Vec::new();
+        let (mut changes, mut tables) = (Vec::new(), Vec::new());
         for slot in write.slots() {
             let entry = self.ram.read_entry(slot)?;
+            if table.is_structural(slot, entry) {
+                tables.extend(table.preview_tables(&self.ram, slot, entry)?);
+            }
             changes.extend(table.apply(&self.ram, slot, entry)?);
         }
-        Ok(changes)
+        Ok((changes, tables))
     }
 
     fn count(&self, changes: &[Change]) {

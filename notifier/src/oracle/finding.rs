@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use crate::addr::{Access, Iova};
+use super::Redundant;
+use crate::addr::{Access, Iova, SubstreamId};
 use crate::contract::{Notice, Step};
-use crate::paging::{Change, Leaf};
-use crate::secondary::{CacheId, Cached};
+use crate::paging::vmsa::BreakReason;
+use crate::paging::{Change, Leaf, TableChange};
+use crate::secondary::{CacheId, Cached, CachedTable, Structure};
 
 /// The one-word result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,15 @@ pub enum ViolationKind {
     UseAfterUnmap,
     /// Given up after a bounded number of faults although the page table allows it.
     LostProgress,
+    /// A walk went on in a table that the page table no longer leads to.
+    StaleTable,
+    /// Translated by a cached structure although the driver relies on what memory says instead.
+    StaleConfiguration,
+    /// A page was written, and nothing says so.
+    LostDirty,
+    /// A live page was changed in a way that needs it to be unmapped, and that to be invalidated,
+    /// first.
+    BreakBeforeMake,
 }
 
 impl fmt::Display for ViolationKind {
@@ -45,6 +56,10 @@ impl fmt::Display for ViolationKind {
             Self::StaleWritable => "stale-writable",
             Self::UseAfterUnmap => "use-after-unmap",
             Self::LostProgress => "lost-progress",
+            Self::StaleTable => "stale-table",
+            Self::StaleConfiguration => "stale-configuration",
+            Self::LostDirty => "lost-dirty",
+            Self::BreakBeforeMake => "break-before-make",
         })
     }
 }
@@ -56,29 +71,45 @@ impl fmt::Display for ViolationKind {
 pub struct Violation {
     /// What rule.
     pub kind: ViolationKind,
-    /// By which cache.
-    pub cache: CacheId,
-    /// First address of the first access that showed it.
+    /// By which cache, or in which the old entry may still be; `None` for a change that is wrong
+    /// whatever any cache does.
+    pub cache: Option<CacheId>,
+    /// First address of the first access that showed it, or of the change.
     pub iova: Iova,
-    /// What that access was.
-    pub access: Access,
+    /// What that access was; `None` if it was a walk, or a change.
+    pub access: Option<Access>,
     /// When it was.
     pub step: Step,
-    /// How many accesses showed it.
+    /// How many accesses, walks or changes showed it.
     pub occurrences: u64,
     /// The entry that was used, if one was.
     pub stale_entry: Option<Cached>,
+    /// What else it is about.
+    pub detail: Option<Detail>,
     /// What the page table said instead.
     pub current_entry: Option<Leaf>,
     /// How it came to that.
     pub chain: Chain,
 }
 
+/// What a violation is about, beside a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// This cached table was used.
+    Table(CachedTable),
+    /// This structure of a stream was used.
+    Structure(Structure, Option<SubstreamId>),
+    /// A break was needed, for this reason.
+    Break(BreakReason),
+}
+
 /// Cause and effect behind a violation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     /// The change that made the entry stale; `None` if the history no longer has it.
     pub change: Option<(Step, Change)>,
+    /// The change that took a table out of the walk, if the walk went through that table.
+    pub relinked: Option<(Step, TableChange)>,
     /// The notifications that covered it from then on.
     pub notices: Vec<(Step, Notice)>,
     /// The invalidation that it was owed.
@@ -86,14 +117,59 @@ pub struct Chain {
 }
 
 /// What became of an invalidation that was owed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Invalidation {
     /// There was none.
+    #[default]
     Missing,
     /// It was complete only after the damage was done.
     Late(Step),
     /// It was complete before, and the cache used the entry all the same.
     Ineffective(Step),
+    /// The device's TLB was told, at this step, before the SMMU's TLB, and filled again from that.
+    WrongOrder(Step),
+    /// A command for these addresses, of this step, was for another ASID, VMID, stream or substream.
+    WrongTag(Step),
+    /// A command for these addresses, of this step, was for another level or structure.
+    WrongLevel(Step),
+    /// A command of this step would have taken it, but no CMD_SYNC completed it in time.
+    NotSynced(Step),
+    /// A command of this step was for some of the addresses that changed, but not for these.
+    Short(Step),
+    /// None would have helped.
+    NotOwed,
+}
+
+impl Invalidation {
+    /// The step of the invalidation, or of the command that should have been one.
+    pub fn step(self) -> Option<Step> {
+        match self {
+            Self::Missing | Self::NotOwed => None,
+            Self::Late(step)
+            | Self::Ineffective(step)
+            | Self::WrongOrder(step)
+            | Self::WrongTag(step)
+            | Self::WrongLevel(step)
+            | Self::NotSynced(step)
+            | Self::Short(step) => Some(step),
+        }
+    }
+}
+
+impl fmt::Display for Invalidation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "missing",
+            Self::Late(_) => "late",
+            Self::Ineffective(_) => "ineffective",
+            Self::WrongOrder(_) => "wrong-order",
+            Self::WrongTag(_) => "wrong-tag",
+            Self::WrongLevel(_) => "wrong-level",
+            Self::NotSynced(_) => "not-synced",
+            Self::Short(_) => "short",
+            Self::NotOwed => "not-owed",
+        })
+    }
 }
 
 /// Whether a fault was right.
@@ -157,6 +233,9 @@ pub struct Findings {
     pub untracked: Vec<Untracked>,
     /// Entries that invalidations took away although the page table still said the same.
     pub needless_drops: Vec<(CacheId, u64)>,
+    /// Invalidation commands that were of no use, by the one cache that they were for, or `None` if
+    /// for more than one.
+    pub redundant: Vec<(Option<CacheId>, Redundant)>,
     /// Findings of any kind beyond what is kept.
     pub not_kept: u64,
 }

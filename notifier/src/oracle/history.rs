@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use crate::addr::{Access, AddrRange, Iova};
+use crate::addr::{Access, AddrRange, Iova, StreamId, SubstreamId};
 use crate::contract::{Notice, Step};
-use crate::paging::{Change, Leaf};
-use crate::secondary::{CacheId, FaultKind};
+use crate::paging::{Change, Leaf, TableChange};
+use crate::secondary::{CacheId, CachedTable, FaultKind, Fit, Held, Scope, Structure};
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +19,29 @@ pub enum Fact {
     CalledOff(Step, Step),
     /// A notification was sent.
     Notified(Notice),
-    /// A cache keeps a translation.
-    Filled(CacheId, AddrRange<Iova>, Leaf),
+    /// A cache keeps a translation, from a walk that began at a step, or as a copy of what another
+    /// cache was filled with at a step.
+    Filled(CacheId, AddrRange<Iova>, Leaf, Step),
     /// A cache completed an invalidation.
     Invalidated(CacheId, AddrRange<Iova>),
+    /// An invalidation command was put into the queue.
+    Submitted(Scope),
+    /// An invalidation command took so many entries.
+    CarriedOut(Scope, u64),
+    /// A CMD_SYNC completed what was carried out.
+    Synced,
+    /// An entry leads to another table, or to none.
+    Relinked(TableChange),
+    /// A walk went on in a cached table that no entry leads to any more.
+    TableUsed(CacheId, Iova, CachedTable),
+    /// The configuration of a stream was read from memory.
+    Fetched(StreamId, Option<SubstreamId>),
+    /// A driver relies on what this structure of a stream says, which is not what is cached.
+    ReliedOn(StreamId, Option<SubstreamId>, Structure),
+    /// An access was translated by a cached structure that memory no longer agrees with.
+    Misconfigured(StreamId, Option<SubstreamId>, Structure),
+    /// Hardware marked the page at an address, which was this until then, for an access.
+    Updated(Iova, Access, Leaf),
     /// An access was made by a translation cached at a step.
     Used(CacheId, Access, Iova, Step),
     /// An access was refused, by the entry cached at a step if by an entry.
@@ -50,8 +69,23 @@ impl fmt::Display for Record {
             Fact::Settled(step) => write!(f, "the change of {step} is settled"),
             Fact::CalledOff(step, _) => write!(f, "the change of {step} is called off"),
             Fact::Notified(notice) => write!(f, "notified: {notice}"),
-            Fact::Filled(cache, page, leaf) => write!(f, "{cache} caches {page}: {leaf}"),
+            Fact::Filled(cache, page, leaf, _) => write!(f, "{cache} caches {page}: {leaf}"),
             Fact::Invalidated(cache, range) => write!(f, "{cache} has invalidated {range}"),
+            Fact::Submitted(scope) => write!(f, "command: invalidate {scope}"),
+            Fact::CarriedOut(scope, removed) => write!(f, "took {removed} entries: {scope}"),
+            Fact::Synced => f.write_str("CMD_SYNC is complete"),
+            Fact::Relinked(change) => write!(f, "{change}"),
+            Fact::TableUsed(cache, iova, table) => {
+                write!(f, "{cache}: walk for {iova} by the table at {}", table.next)
+            }
+            Fact::Fetched(stream, _) => write!(f, "configuration of stream {stream} read"),
+            Fact::ReliedOn(stream, _, structure) => {
+                write!(f, "the driver relies on the {structure} of stream {stream}")
+            }
+            Fact::Misconfigured(stream, _, structure) => {
+                write!(f, "stream {stream}: access by an old {structure}")
+            }
+            Fact::Updated(iova, access, _) => write!(f, "hardware marks {iova} for a {access}"),
             Fact::Used(cache, access, iova, filled) => {
                 write!(
                     f,
@@ -70,23 +104,17 @@ impl fmt::Display for Record {
     }
 }
 
+/// How many facts are kept to explain a violation with.
+const CAPACITY: usize = 1 << 14;
+
 /// As many of the last facts as there is room for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct History {
     records: VecDeque<Record>,
-    capacity: usize,
     last: Step,
 }
 
 impl History {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            records: VecDeque::new(),
-            capacity: capacity.max(1),
-            last: Step::default(),
-        }
-    }
-
     /// The step of the latest fact.
     pub(super) fn now(&self) -> Step {
         self.last
@@ -94,7 +122,7 @@ impl History {
 
     /// Adds a fact; the oldest goes if there is no room.
     pub(super) fn add(&mut self, fact: Fact) -> Step {
-        if self.records.len() == self.capacity {
+        if self.records.len() == CAPACITY {
             self.records.pop_front();
         }
         self.last = Step(self.last.0 + 1);
@@ -107,6 +135,28 @@ impl History {
     pub(super) fn since(&self, step: Step) -> impl Iterator<Item = &Record> {
         let first = self.records.partition_point(|record| record.step < step);
         self.records.range(first..)
+    }
+
+    /// The fact of this step, if it is still here.
+    pub(super) fn at(&self, step: Step) -> Option<&Fact> {
+        let record = self.since(step).next()?;
+        (record.step == step).then_some(&record.fact)
+    }
+
+    /// When the first invalidation that was begun from `since` on and takes what is `held` at `iova`
+    /// was complete.
+    pub(super) fn completed(&self, since: Step, held: &Held, iova: Iova) -> Option<Step> {
+        let mut carried_out = false;
+        let complete = |record: &&Record| match record.fact {
+            Fact::Invalidated(cache, range) => cache == held.cache && range.contains(iova),
+            Fact::CarriedOut(scope, _) => {
+                carried_out |= scope.fit(held) == Fit::Covers;
+                false
+            }
+            Fact::Synced => carried_out,
+            _ => false,
+        };
+        self.since(since).find(complete).map(|record| record.step)
     }
 
     /// Whether facts as old as `step` are still here.

@@ -2,89 +2,83 @@
 
 use std::collections::BTreeMap;
 
-use super::chain::chain;
+use super::breaks::Breaks;
+use super::chain::{Evidence, chain};
+use super::configuration::Relied;
 use super::history::{Fact, History, Record};
 use super::map::LeafMap;
 use super::rule::{owed, trespass};
+use super::tables::Tables;
+use super::under_way::UnderWay;
+use super::waste::{Taken, Waste};
 use super::{
-    Chain, Findings, Invalidation, JudgedFault, Judgement, Untracked, Violation, ViolationKind,
+    Chain, Detail, DirtyManagement, Findings, JudgedFault, Judgement, Untracked, Violation,
+    ViolationKind,
 };
 use crate::addr::{Access, AddrRange, Gva, Iova};
 use crate::contract::Step;
-use crate::paging::{Change, Leaf};
-use crate::secondary::{CacheId, Cached, Denial, Fault, FaultKind};
+use crate::paging::Leaf;
+use crate::secondary::{CacheId, Cached, Denial, Fault, FaultKind, Held, Scope};
 
-/// How many facts are kept to explain a violation with.
-const HISTORY: usize = 1 << 14;
 /// How many findings of one kind are kept; what comes after is only counted. A guest decides how
 /// many there are, so they are bounded.
 const FINDINGS: usize = 1 << 10;
 
 /// What the oracle knows.
+#[derive(Default)]
 pub(super) struct State {
     /// What the page table says. Follows it under the page-table lock, so that changes of one entry
     /// arrive here in the order in which they were made.
-    current: LeafMap,
-    /// Changes that are announced or made and not settled: both sides of each are lawful.
-    under_way: Vec<(Step, Change)>,
+    pub(super) current: LeafMap,
+    pub(super) under_way: UnderWay,
+    pub(super) tables: Tables,
+    pub(super) relied: Relied,
+    pub(super) breaks: Breaks,
+    pub(super) dirty: DirtyManagement,
     history: History,
     findings: Findings,
-    /// Entries taken away, until it is known what the page table says afterwards.
-    drops: Vec<(CacheId, Cached)>,
-    needless: BTreeMap<CacheId, u64>,
+    /// By which each violation in `findings` is explained.
+    evidence: Vec<Evidence>,
+    waste: Waste,
     /// What each cache refused last, and how that was judged.
     refused: BTreeMap<CacheId, (Iova, Access, Judgement)>,
 }
 
-/// Changes that are about to be made.
-#[must_use = "hand it to `Oracle::made` or to `Oracle::called_off`"]
-#[derive(Debug)]
-pub struct Changing(Option<StepSpan>);
-
-/// Changes that are made, but not yet relied on.
-#[must_use = "hand it to `Oracle::settled` when whoever made them goes on"]
-#[derive(Debug)]
-pub struct Made(Option<StepSpan>);
-
-/// The first and the last of the steps, which are consecutive.
-type StepSpan = (Step, Step);
-
-/// The access that shows a violation.
+/// What shows a violation.
 #[derive(Clone, Copy)]
-struct Seen {
+pub(super) struct Seen {
     step: Step,
-    cache: CacheId,
+    cache: Option<CacheId>,
     iova: Iova,
-    access: Access,
-    /// How often it was made.
+    access: Option<Access>,
+    /// How often it was seen.
     times: u64,
 }
 
 impl Seen {
-    fn once(step: Step, cache: CacheId, iova: Iova, access: Access) -> Self {
+    pub(super) fn once(step: Step, cache: CacheId, iova: Iova, access: Access) -> Self {
+        Self {
+            access: Some(access),
+            ..Self::walk(step, cache, iova)
+        }
+    }
+
+    pub(super) fn walk(step: Step, cache: CacheId, iova: Iova) -> Self {
+        Self::change(step, Some(cache), iova)
+    }
+
+    pub(super) fn change(step: Step, cache: Option<CacheId>, iova: Iova) -> Self {
         Self {
             step,
             cache,
             iova,
-            access,
+            access: None,
             times: 1,
         }
     }
 }
 
 impl State {
-    pub(super) fn new() -> Self {
-        Self {
-            current: LeafMap::default(),
-            under_way: Vec::new(),
-            history: History::new(HISTORY),
-            findings: Findings::default(),
-            drops: Vec::new(),
-            needless: BTreeMap::new(),
-            refused: BTreeMap::new(),
-        }
-    }
-
     /// Puts a fact on record.
     pub(super) fn note(&mut self, fact: Fact) -> Step {
         self.history.add(fact)
@@ -101,91 +95,20 @@ impl State {
     }
 
     /// Everything found so far.
-    pub(super) fn findings(&self) -> Findings {
+    pub(super) fn findings(&mut self) -> Findings {
+        self.judge_waste();
         let mut findings = self.findings.clone();
-        for violation in &mut findings.violations {
-            violation.chain = chain(&self.history, violation);
+        for (violation, evidence) in findings.violations.iter_mut().zip(&self.evidence) {
+            violation.chain = chain(&self.history, violation, evidence);
         }
-        findings.needless_drops = self.needless.iter().map(|(id, n)| (*id, *n)).collect();
+        findings.needless_drops = self.waste.needless();
+        findings.redundant = self.waste.redundant();
+        findings.not_kept += self.waste.not_judged;
         findings
     }
 
     pub(super) fn begin(&mut self, range: AddrRange<Gva>, leaf: Leaf) {
         self.current.set(range, Some(leaf));
-    }
-
-    pub(super) fn announce(&mut self, changes: &[Change]) -> Changing {
-        Changing(self.put_under_way(changes))
-    }
-
-    /// `changes` are what was really made of what was announced, often the same.
-    pub(super) fn make(&mut self, announced: Changing, changes: &[Change]) -> Made {
-        let expected = self.span(announced.0).map(|(_, change)| *change);
-        let span = if expected.eq(changes.iter().copied()) {
-            announced.0
-        } else {
-            self.call_off(announced);
-            self.put_under_way(changes)
-        };
-        for change in changes {
-            self.current.set(change.range, change.new);
-        }
-        Made(span)
-    }
-
-    pub(super) fn settle(&mut self, made: Made) {
-        self.take_span(made.0);
-        if let Some((first, _)) = made.0 {
-            self.history.add(Fact::Settled(first));
-        }
-        self.judge_drops();
-    }
-
-    pub(super) fn call_off(&mut self, announced: Changing) {
-        self.take_span(announced.0);
-        if let Some((first, last)) = announced.0 {
-            self.history.add(Fact::CalledOff(first, last));
-        }
-        self.judge_drops();
-    }
-
-    fn put_under_way(&mut self, changes: &[Change]) -> Option<StepSpan> {
-        let mut steps = changes.iter().map(|change| {
-            let step = self.history.add(Fact::Changing(*change));
-            self.under_way.push((step, *change));
-            step
-        });
-        let first = steps.next();
-        let last = steps.last().or(first);
-        first.zip(last)
-    }
-
-    fn span(&self, span: Option<StepSpan>) -> impl Iterator<Item = &(Step, Change)> {
-        let within = move |step| span.is_some_and(|(first, last)| first <= step && step <= last);
-        self.under_way.iter().filter(move |(step, _)| within(*step))
-    }
-
-    fn take_span(&mut self, span: Option<StepSpan>) {
-        if let Some((first, last)) = span {
-            self.under_way
-                .retain(|(step, _)| *step < first || last < *step);
-        }
-    }
-
-    /// The unfinished changes of `address`.
-    fn unfinished(&self, address: Gva) -> impl Iterator<Item = &Change> {
-        let changes = self.under_way.iter().map(|(_, change)| change);
-        changes.filter(move |change| change.range.contains(address))
-    }
-
-    /// Whether an unfinished change of `address` takes `leaf` away or brings it.
-    fn is_in_change(&self, address: Gva, leaf: Option<Leaf>) -> bool {
-        self.unfinished(address)
-            .any(|change| same(address, change.old, leaf) || same(address, change.new, leaf))
-    }
-
-    fn is_changing(&self, address: Gva) -> bool {
-        self.unfinished(address).next().is_some()
     }
 
     /// Whether a walk that began at `began` may have found `leaf`.
@@ -195,11 +118,17 @@ impl State {
                 Fact::Changing(change) => {
                     change.range.contains(address) && same(address, change.old, leaf)
                 }
+                Fact::Updated(iova, _, before) => {
+                    AddrRange::page(iova.to_gva(), before.size).contains(address)
+                        && same(address, Some(before), leaf)
+                }
+                // What it found in a table that is gone says nothing of the page table.
+                Fact::TableUsed(_, _, table) => table.range.contains(Iova::shared(address)),
                 _ => false,
             })
         };
         same(address, self.current.get(address), leaf)
-            || self.is_in_change(address, leaf)
+            || self.under_way.has(address, leaf)
             || replaced_since()
     }
 
@@ -225,17 +154,21 @@ impl State {
             .history
             .add(Fact::Used(cache, access, iova, entry.filled));
         let address = iova.to_gva();
-        if self.is_in_change(address, Some(entry.leaf))
-            && !self.was_invalidated(cache, iova, entry.filled)
+        if self.under_way.has(address, Some(entry.leaf))
+            && !self.is_invalidated(entry.filled, &Held::page(cache, entry), iova)
         {
             return;
         }
         let current = self.current.get(address);
-        let Some(kind) = trespass(&entry.leaf, current.as_ref(), address, access) else {
+        let kind = trespass(&entry.leaf, current.as_ref(), address, access);
+        let Some(kind) = self.with_dirt(kind, access, current.as_ref()) else {
             return;
         };
+        if kind == ViolationKind::LostDirty && self.under_way.touches(address) {
+            return;
+        }
         let seen = Seen::once(step, cache, iova, access);
-        self.violation(kind, seen, Some(*entry));
+        self.violation(kind, seen, Some(*entry), None);
     }
 
     pub(super) fn denied(&mut self, cache: CacheId, iova: Iova, access: Access, denial: &Denial) {
@@ -266,7 +199,7 @@ impl State {
         if judgement == Judgement::Stale {
             let kind = ViolationKind::StaleReadOnly;
             let seen = Seen::once(step, cache, iova, access);
-            self.violation(kind, seen, entry);
+            self.violation(kind, seen, entry, None);
         }
     }
 
@@ -274,10 +207,13 @@ impl State {
         let allowed = self.allows(iova, access);
         match denial {
             Denial::AccessFlag(_) | Denial::Disabled => Judgement::Genuine,
-            Denial::Entry(entry) if self.was_invalidated(cache, iova, entry.filled) && allowed => {
+            Denial::Entry(entry)
+                if allowed
+                    && self.is_invalidated(entry.filled, &Held::page(cache, entry), iova) =>
+            {
                 Judgement::Stale
             }
-            _ if self.is_changing(iova.to_gva()) => Judgement::InFlight,
+            _ if self.under_way.touches(iova.to_gva()) => Judgement::InFlight,
             Denial::Entry(_) if allowed => Judgement::Stale,
             Denial::Walk { began, .. } => {
                 self.found(iova, None, *began);
@@ -287,19 +223,17 @@ impl State {
         }
     }
 
-    /// Whether an invalidation of `cache` that covers `iova` was completed after `filled`, so that
-    /// an entry of that age should be gone.
-    fn was_invalidated(&self, cache: CacheId, iova: Iova, filled: Step) -> bool {
-        let mut later = self.history.since(filled).map(|record| record.fact);
-        later.any(|fact| match fact {
-            Fact::Invalidated(id, range) => id == cache && range.contains(iova),
-            _ => false,
-        })
+    /// Whether an invalidation that was begun after `filled` and takes what is `held` is complete,
+    /// so that something of that age should be gone.
+    pub(super) fn is_invalidated(&self, filled: Step, held: &Held, iova: Iova) -> bool {
+        self.history.completed(filled, held, iova).is_some()
     }
 
-    /// Whether the page table's permissions let the access through.
+    /// Whether the page table lets the access through.
     fn allows(&self, iova: Iova, access: Access) -> bool {
-        owed(self.current.get(iova.to_gva()).as_ref(), access)
+        let current = self.current.get(iova.to_gva());
+        let by_mark = |leaf: &Leaf| self.allows_by_mark(leaf, access);
+        owed(current.as_ref(), access) || current.as_ref().is_some_and(by_mark)
     }
 
     pub(super) fn gave_up(&mut self, cache: CacheId, fault: &Fault, faults: u64) {
@@ -314,7 +248,9 @@ impl State {
             let same_page = violation
                 .stale_entry
                 .is_some_and(|entry| entry.page.contains(iova));
-            violation.kind == ViolationKind::StaleReadOnly && violation.cache == cache && same_page
+            violation.kind == ViolationKind::StaleReadOnly
+                && violation.cache == Some(cache)
+                && same_page
         });
         let entry = stale.and_then(|violation| violation.stale_entry);
         let kind = ViolationKind::LostProgress;
@@ -322,20 +258,50 @@ impl State {
             times: faults,
             ..Seen::once(step, cache, iova, access)
         };
-        self.violation(kind, seen, entry);
+        self.violation(kind, seen, entry, None);
     }
 
-    fn violation(&mut self, kind: ViolationKind, seen: Seen, entry: Option<Cached>) {
+    /// A violation that `entry` or what `detail` names is to blame for.
+    pub(super) fn violation(
+        &mut self,
+        kind: ViolationKind,
+        seen: Seen,
+        entry: Option<Cached>,
+        detail: Option<Detail>,
+    ) {
+        let evidence = match (entry, detail) {
+            (Some(entry), _) => Evidence::Page(entry),
+            (None, Some(_)) => Evidence::Detail,
+            (None, None) => Evidence::Unknown,
+        };
+        self.violation_by(kind, seen, evidence, detail);
+    }
+
+    pub(super) fn violation_by(
+        &mut self,
+        kind: ViolationKind,
+        seen: Seen,
+        evidence: Evidence,
+        detail: Option<Detail>,
+    ) {
+        let entry = evidence.entry();
         let page = |entry: Option<Cached>| entry.map(|entry| (entry.page, entry.filled));
+        // A change is one of a kind; so is a cached thing, whichever address it was used for.
+        let anywhere = entry.is_some() || evidence.is_cached();
         let again = |old: &&mut Violation| {
-            (old.kind, old.cache, page(old.stale_entry)) == (kind, seen.cache, page(entry))
-                && (entry.is_some() || old.iova == seen.iova)
+            (old.kind, old.cache, old.detail) == (kind, seen.cache, detail)
+                && page(old.stale_entry) == page(entry)
+                && (anywhere || old.iova == seen.iova)
         };
         if let Some(old) = self.findings.violations.iter_mut().find(again) {
             old.occurrences += seen.times;
             return;
         }
-        let violation = Violation {
+        if self.findings.violations.len() == FINDINGS {
+            self.not_kept();
+            return;
+        }
+        self.findings.violations.push(Violation {
             kind,
             cache: seen.cache,
             iova: seen.iova,
@@ -343,62 +309,50 @@ impl State {
             step: seen.step,
             occurrences: seen.times,
             stale_entry: entry,
+            detail,
             current_entry: self.current.get(seen.iova.to_gva()),
-            chain: Chain {
-                change: None,
-                notices: Vec::new(),
-                invalidation: Invalidation::Missing,
-            },
-        };
-        keep(
-            &mut self.findings.violations,
-            violation,
-            &mut self.findings.not_kept,
-        );
+            chain: Chain::default(),
+        });
+        self.evidence.push(evidence);
     }
 
-    pub(super) fn dropped(&mut self, cache: CacheId, entry: &Cached) {
-        keep(
-            &mut self.drops,
-            (cache, *entry),
-            &mut self.findings.not_kept,
-        );
-        self.judge_drops();
+    /// Something is beyond what is kept.
+    pub(super) fn not_kept(&mut self) {
+        self.findings.not_kept += 1;
     }
 
-    /// Counts the dropped entries that the page table, now that nothing changes, still agrees with.
-    fn judge_drops(&mut self) {
-        if !self.under_way.is_empty() {
-            return;
+    pub(super) fn took(&mut self, taken: Taken) {
+        self.waste.took(taken);
+    }
+
+    pub(super) fn carried_out(&mut self, scope: &Scope, removed: u64) {
+        let step = self.note(Fact::CarriedOut(*scope, removed));
+        self.breaks.carried_out(step, scope);
+        self.waste.carried_out(scope.cache(), removed);
+        self.judge_waste();
+    }
+
+    pub(super) fn synced(&mut self) {
+        self.note(Fact::Synced);
+        self.breaks.synced();
+    }
+
+    pub(super) fn invalidated(&mut self, cache: CacheId, range: AddrRange<Iova>) {
+        self.note(Fact::Invalidated(cache, range));
+        self.breaks.invalidated(cache, range);
+        self.judge_waste();
+    }
+
+    /// Counts what was taken away and is still right, once nothing changes.
+    pub(super) fn judge_waste(&mut self) {
+        if self.under_way.is_empty() {
+            self.waste.judge(&self.current);
         }
-        for (cache, entry) in std::mem::take(&mut self.drops) {
-            let address = entry.page.start().to_gva();
-            let still = self.current.get(address).is_some_and(|leaf| {
-                leaf.translate(address) == entry.leaf.translate(address)
-                    && still_right(cache, &entry.leaf, &leaf)
-            });
-            *self.needless.entry(cache).or_default() += u64::from(still);
-        }
-    }
-}
-
-/// Whether a cache may keep `entry` although the page table says `leaf`, which has the same target.
-/// A TLB must go by what the entry says; page tables of one's own are looked at again before they
-/// refuse anything, so there it is enough that nothing was taken away.
-fn still_right(cache: CacheId, entry: &Leaf, leaf: &Leaf) -> bool {
-    match cache {
-        CacheId::SmmuTlb(_)
-        | CacheId::SmmuStage2(_)
-        | CacheId::SmmuNested(..)
-        | CacheId::SmmuWalk(_)
-        | CacheId::SmmuConfiguration(_)
-        | CacheId::Atc(_) => leaf.same_translation(entry),
-        CacheId::Shadow => leaf.permissions.contains(entry.permissions),
     }
 }
 
 /// Whether two pages say the same of `address`.
-fn same(address: Gva, one: Option<Leaf>, other: Option<Leaf>) -> bool {
+pub(super) fn same(address: Gva, one: Option<Leaf>, other: Option<Leaf>) -> bool {
     let says = |leaf: Leaf| (leaf.translate(address), leaf.permissions, leaf.memory_type);
     one.map(says) == other.map(says)
 }

@@ -25,21 +25,32 @@
 //! [`contract::Observer`]: crate::contract::Observer
 //! [`secondary::Observer`]: crate::secondary::Observer
 
+mod breaks;
+mod cause;
 mod chain;
+mod changes;
+mod configuration;
+mod dirty;
 mod explain;
 mod finding;
 mod history;
 mod judge;
 mod map;
 pub mod rule;
+mod tables;
+mod under_way;
+mod waste;
 mod watch;
 
+pub use breaks::BreakRule;
+pub use dirty::DirtyManagement;
 pub use finding::{
-    Chain, Findings, Invalidation, JudgedFault, Judgement, Untracked, Verdict, Violation,
+    Chain, Detail, Findings, Invalidation, JudgedFault, Judgement, Untracked, Verdict, Violation,
     ViolationKind,
 };
 pub use history::{Fact, Record};
-pub use judge::{Changing, Made};
+pub use under_way::{Changing, Made};
+pub use waste::Redundant;
 pub use watch::Oracle;
 
 #[cfg(test)]

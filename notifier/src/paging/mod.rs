@@ -19,6 +19,6 @@ pub use format::{Format, Level, Malformed, Meaning};
 pub(crate) use format::{index, slot};
 pub use leaf::{Leaf, LeafHints};
 pub use memory::{FlatMemory, NoMemory, SystemMemory, TableMemory, TableMemoryMut};
-pub use tree::{Tree, TreeError};
+pub use tree::{TableChange, Tree, TreeError};
 pub(crate) use walk::limited;
 pub use walk::{WalkFault, WalkFaultKind, walk};

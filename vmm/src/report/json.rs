@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use notifier::contract::Notice;
-use notifier::oracle::{Chain, Invalidation, Untracked, Violation};
-use notifier::paging::{ChangeKind, Leaf};
-use notifier::secondary::{CacheId, Cached};
+use notifier::oracle::{Findings, Redundant, Untracked};
+use notifier::paging::ChangeKind;
+use notifier::secondary::CacheId;
 use serde::Serialize;
 
 use super::Host;
+use super::violation::{LeafDocument, ViolationDocument, leaf, violation};
 use crate::live::Check;
 use crate::live::flagship::{Flagship, NAME};
 use crate::machine::ASID;
@@ -38,62 +38,25 @@ struct RunDocument {
     notifications: NotificationsDocument,
     smmu: SmmuDocument,
     shadow: ShadowDocument,
+    needless_drops: Vec<DropsDocument>,
+    redundant_commands: Vec<RedundantDocument>,
     console: Vec<String>,
     elapsed_us: u64,
 }
 
 #[derive(Serialize)]
-struct ViolationDocument {
-    kind: String,
+struct DropsDocument {
     cache: String,
-    iova: String,
-    access: String,
-    step: u64,
-    occurrences: u64,
-    stale_entry: Option<CachedDocument>,
-    current_entry: Option<LeafDocument>,
-    chain: ChainDocument,
-    words: String,
+    entries: u64,
 }
 
 #[derive(Serialize)]
-struct ChainDocument {
-    cached_at_step: Option<u64>,
-    change: Option<ChangeDocument>,
-    notifications: Vec<NoticeDocument>,
-    /// `missing`, `late` or `ineffective`.
-    invalidation: &'static str,
-    invalidation_step: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct ChangeDocument {
-    step: u64,
-    kind: String,
-    range: String,
-    old: Option<LeafDocument>,
-    new: Option<LeafDocument>,
-}
-
-#[derive(Serialize)]
-struct NoticeDocument {
-    step: u64,
-    notice: String,
-}
-
-#[derive(Serialize)]
-struct CachedDocument {
-    step: u64,
-    page: String,
-    #[serde(flatten)]
-    leaf: LeafDocument,
-}
-
-#[derive(Serialize)]
-struct LeafDocument {
-    output: String,
-    size: u64,
-    permissions: String,
+struct RedundantDocument {
+    /// Null for commands that are for more than one cache.
+    cache: Option<String>,
+    commands: u64,
+    took_nothing: u64,
+    took_only_right: u64,
 }
 
 #[derive(Serialize)]
@@ -227,64 +190,28 @@ fn run(host: &Host, flagship: &Flagship) -> RunDocument {
             zapped: run.shadow.zapped,
             zapped_needlessly: findings.needless_drops_of(CacheId::Shadow),
         },
+        needless_drops: needless_drops(findings),
+        redundant_commands: findings.redundant.iter().map(redundant).collect(),
         console: run.console.clone(),
         elapsed_us: u64::try_from(run.elapsed.as_micros()).unwrap_or(u64::MAX),
     }
 }
 
-fn violation(found: &Violation) -> ViolationDocument {
-    ViolationDocument {
-        kind: found.kind.to_string(),
-        cache: found.cache.to_string(),
-        iova: found.iova.to_string(),
-        access: found.access.to_string(),
-        step: found.step.0,
-        occurrences: found.occurrences,
-        stale_entry: found.stale_entry.as_ref().map(cached),
-        current_entry: found.current_entry.as_ref().map(leaf),
-        chain: chain(found, &found.chain),
-        words: found.to_string(),
-    }
-}
-
-fn chain(found: &Violation, chain: &Chain) -> ChainDocument {
-    let (invalidation, step) = match chain.invalidation {
-        Invalidation::Missing => ("missing", None),
-        Invalidation::Late(step) => ("late", Some(step.0)),
-        Invalidation::Ineffective(step) => ("ineffective", Some(step.0)),
+fn needless_drops(findings: &Findings) -> Vec<DropsDocument> {
+    let drops = findings.needless_drops.iter();
+    let document = |(cache, entries): &(CacheId, u64)| DropsDocument {
+        cache: cache.to_string(),
+        entries: *entries,
     };
-    let notice = |(step, notice): &(notifier::contract::Step, Notice)| NoticeDocument {
-        step: step.0,
-        notice: notice.to_string(),
-    };
-    ChainDocument {
-        cached_at_step: found.stale_entry.map(|entry| entry.filled.0),
-        change: chain.change.map(|(step, change)| ChangeDocument {
-            step: step.0,
-            kind: change.kind.to_string(),
-            range: change.range.to_string(),
-            old: change.old.as_ref().map(leaf),
-            new: change.new.as_ref().map(leaf),
-        }),
-        notifications: chain.notices.iter().map(notice).collect(),
-        invalidation,
-        invalidation_step: step,
-    }
+    drops.map(document).collect()
 }
 
-fn cached(entry: &Cached) -> CachedDocument {
-    CachedDocument {
-        step: entry.filled.0,
-        page: entry.page.to_string(),
-        leaf: leaf(&entry.leaf),
-    }
-}
-
-fn leaf(leaf: &Leaf) -> LeafDocument {
-    LeafDocument {
-        output: leaf.output.to_string(),
-        size: leaf.size.bytes(),
-        permissions: leaf.permissions.to_string(),
+fn redundant((cache, counts): &(Option<CacheId>, Redundant)) -> RedundantDocument {
+    RedundantDocument {
+        cache: cache.as_ref().map(ToString::to_string),
+        commands: counts.commands,
+        took_nothing: counts.took_nothing,
+        took_only_right: counts.took_only_right,
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod conformance;
 pub mod json;
 pub mod text;
+mod violation;
 
 use crate::host::KvmKind;
 use crate::tracker::TrackerKind;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
+use notifier::oracle::Findings;
 use notifier::paging::ChangeKind;
 use notifier::secondary::CacheId;
 
@@ -124,8 +125,21 @@ pub fn one(host: &Host, flagship: &Flagship) -> String {
         "shadow MMU (KVM-like): {} entries zapped, {needless} of them for nothing",
         run.shadow.zapped
     );
+    wasted(&mut text, &run.findings);
     explain(&mut text, flagship);
     text
+}
+
+/// Commands that were of no use, if there were any commands.
+fn wasted(text: &mut String, findings: &Findings) {
+    for (cache, counts) in &findings.redundant {
+        let cache = cache.map_or("more than one cache".into(), |cache| cache.to_string());
+        let _ = write!(
+            text,
+            "\n{cache}: {} commands, {} of them took nothing, {} only what was still right",
+            counts.commands, counts.took_nothing, counts.took_only_right
+        );
+    }
 }
 
 fn table() -> Table {

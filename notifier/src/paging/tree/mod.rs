@@ -2,6 +2,7 @@
 //! what the write changes.
 
 mod diff;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use super::walk::limited;
 use super::{Change, Format, Leaf, Level, Meaning, NoMemory, TableMemory};
 use crate::addr::{AddrRange, Gpa, Gva, Permissions};
 use diff::diff;
+
+pub use tables::TableChange;
 
 /// The tables reachable from a root, with a copy of their entries as they were last reported.
 ///

@@ -200,3 +200,57 @@ fn a_malformed_entry_maps_nothing() {
     let changes = fixture.write(slot, 1 << 45 | Entry::PRESENT.raw());
     assert_eq!(kinds(&changes), [(ChangeKind::Unmap, 0x1000)]);
 }
+
+#[test]
+fn a_table_that_is_unlinked_is_gone_and_one_that_is_linked_is_there() {
+    let mut fixture = fixture();
+    let (parent, table) = (fixture.parent(0), fixture.slot(0).align_down(PageSize::K4));
+    let entry = fixture.tree.entry(parent).unwrap();
+    let preview = |fixture: &Fixture, entry| {
+        let tree = &fixture.tree;
+        tree.preview_tables(&fixture.memory, parent, entry).unwrap()
+    };
+    let gone = TableChange {
+        range: AddrRange::page(WINDOW, PageSize::M2),
+        level: Level(0),
+        old: Some(table),
+        new: None,
+    };
+    assert_eq!(preview(&fixture, 0), [gone]);
+    let tighter = entry & !Entry::WRITE.raw();
+    assert_eq!(preview(&fixture, tighter), [], "it stays where it is");
+    fixture.write(parent, 0);
+    let back = TableChange {
+        old: None,
+        new: Some(table),
+        ..gone
+    };
+    assert_eq!(preview(&fixture, entry), [back]);
+}
+
+/// A page needs no table, so an entry above takes all of those below it.
+#[test]
+fn a_table_takes_those_below_it_along() {
+    let fixture = fixture();
+    let table = fixture.parent(0).align_down(PageSize::K4);
+    let above = fixture.tree.tables.iter().find_map(|(address, found)| {
+        let leads = |entry: &u64| {
+            fixture
+                .tree
+                .next_table(*entry, found.level)
+                .map(|(next, _)| next)
+        };
+        let index = found
+            .entries
+            .iter()
+            .position(|entry| leads(entry) == Some(table))?;
+        Some(slot(*address, index))
+    });
+    let tree = &fixture.tree;
+    let changes = tree
+        .preview_tables(&fixture.memory, above.unwrap(), 0)
+        .unwrap();
+    let levels: Vec<_> = changes.iter().map(|change| change.level).collect();
+    assert_eq!(levels, [Level(1), Level(0)]);
+    assert_eq!(changes[0].range, AddrRange::page(WINDOW, PageSize::G1));
+}

@@ -106,7 +106,7 @@ fn the_smmus_own_invalidation_does_nothing_to_it() {
         panic!("{findings:?}");
     };
     assert_eq!(violation.kind, ViolationKind::UseAfterUnmap);
-    assert_eq!(violation.cache, ATC);
+    assert_eq!(violation.cache, Some(ATC));
 }
 
 /// An entry that denies makes the device ask again, so its own entry needs no invalidation for an
@@ -119,7 +119,7 @@ fn an_upgrade_is_lost_in_the_smmu_and_not_in_the_device() {
     bench.dma(0, Access::Write).unwrap_err();
     let findings = bench.findings();
     assert_eq!(findings.violations[0].kind, ViolationKind::StaleReadOnly);
-    assert_eq!(findings.violations[0].cache, CacheId::SmmuTlb(ASID));
+    assert_eq!(findings.violations[0].cache, Some(CacheId::SmmuTlb(ASID)));
     bench.submit(&[tlbi(), Command::SYNC]);
     assert_eq!(bench.dma(0, Access::Write), Ok(frame(0)));
 }
