@@ -49,6 +49,11 @@ pub(crate) struct Random {
 }
 
 impl Random {
+    /// First address of any of the first `below` pages; a power of two.
+    pub(crate) fn page(&mut self, below: u64) -> u64 {
+        FIRST + ((self.iova() - FIRST) & ((below - 1) << PageSize::K4.shift()))
+    }
+
     /// A multiple of eight in any of the pages.
     pub(crate) fn iova(&mut self) -> u64 {
         self.state ^= self.state << 13;

@@ -3,15 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use notifier::addr::{Access, AddrRange, Asid, Gpa, Iova, PageSize, Permissions};
 use notifier::contract::Step;
 use notifier::paging::{Leaf, LeafHints};
-use notifier::secondary::smmu::{Tlb, WAYS};
+use notifier::secondary::cache::{
+    Fate, Inserted, Space, SpaceKey, SpaceTag, StreamWorld, Tlb, WAYS,
+};
+use smmu::cache::{CacheEntry, CacheKey, ReplacementPolicy, TlbCache};
+use smmu::types::{IOVA, PA, PASID, PagePermissions, SecurityState, StreamID};
 use vm_memory::{GuestAddress, Permissions as Allowed};
 
 use crate::pages::Pages;
 
-const ASID: Asid = Asid(1);
 const PAGE: u64 = PageSize::K4.bytes();
 
 /// A translation cache of 4 KiB pages.
@@ -40,28 +45,107 @@ pub(crate) trait Cache: Sized {
     }
 }
 
-/// Ours: bounded, ASID-tagged, of several page sizes.
-pub(crate) struct OurTlb(Tlb);
+/// Ours: bounded, tagged, of several page sizes, for many threads.
+pub(crate) struct OurTlb {
+    pub(crate) tlb: Tlb,
+    pub(crate) own: Arc<Space>,
+    global: Arc<Space>,
+}
+
+impl OurTlb {
+    /// With room for this many pages and none of them.
+    pub(crate) fn new(entries: u64) -> Self {
+        let tlb = Tlb::new(usize::try_from(entries).unwrap_or(0));
+        let space = |tag| {
+            tlb.space(SpaceKey {
+                world: StreamWorld::NsEl1,
+                vmid: None,
+                tag,
+            })
+        };
+        let (own, global) = (space(SpaceTag::Asid(Asid(1))), space(SpaceTag::Global));
+        Self { tlb, own, global }
+    }
+
+    pub(crate) fn put(&self, iova: u64, target: u64) {
+        let page = AddrRange::page(Iova::new(iova), PageSize::K4);
+        let ticket = self.tlb.fill_began(&self.own);
+        let (leaf, filled) = (leaf(target), Step(1));
+        let inserted = self.tlb.insert(&self.own, ticket, page, leaf, filled);
+        debug_assert_ne!(inserted, Inserted::Unfit);
+    }
+
+    /// Takes out `pages` pages from `iova` on.
+    pub(crate) fn take(&self, iova: u64, pages: u64) -> u64 {
+        let range = AddrRange::from_length(Iova::new(iova & !(PAGE - 1)), pages * PAGE);
+        let range = range.expect("pages below the top");
+        let fate = &mut |_: &_| Fate::Goes;
+        self.tlb.invalidate(&self.own, range, None, fate)
+    }
+}
 
 impl Cache for OurTlb {
     fn with_room_for(pages: &Pages) -> Self {
-        Self(Tlb::new(usize::try_from(pages.count()).unwrap_or(0)))
+        Self::new(pages.count())
     }
 
     fn insert(&mut self, iova: u64, target: u64) {
-        self.0.insert(ASID, Iova::new(iova), leaf(target), Step(1));
+        self.put(iova, target);
     }
 
     fn invalidate(&mut self, iova: u64) {
-        let page = AddrRange::page(Iova::new(iova), PageSize::K4);
-        self.0.invalidate(ASID, page, |_| ());
+        self.take(iova, 1);
     }
 
     fn translate(&self, iova: u64) -> Option<u64> {
         let iova = Iova::new(iova);
-        let found = self.0.lookup(ASID, iova)?;
+        let found = self.tlb.lookup(&self.own, Some(&self.global), iova)?;
         let allowed = found.leaf.permissions.allow(Access::Read);
         allowed.then(|| found.leaf.translate(iova).raw())
+    }
+}
+
+/// The TLB of the crate `smmu`: a sharded hash map, tagged by StreamID and PASID. First-in-first-out,
+/// which is its cheaper policy: a hit takes a shard's lock for reading.
+pub(crate) struct OtherSmmu(pub(crate) TlbCache);
+
+impl OtherSmmu {
+    fn key(iova: u64) -> CacheKey {
+        let (stream, pasid) = (StreamID::new(1), PASID::new(1));
+        let (stream, pasid) = (stream.expect("in range"), pasid.expect("in range"));
+        let page = IOVA::const_new(iova & !(PAGE - 1));
+        CacheKey::new(stream, pasid, page, SecurityState::NonSecure)
+    }
+}
+
+impl Cache for OtherSmmu {
+    fn with_room_for(pages: &Pages) -> Self {
+        let entries = usize::try_from(pages.count()).unwrap_or(0);
+        Self(TlbCache::new(entries, ReplacementPolicy::Fifo))
+    }
+
+    fn insert(&mut self, iova: u64, target: u64) {
+        let key = Self::key(iova);
+        let allowed = PagePermissions::new(true, true, false);
+        let entry = CacheEntry::new_with_asid(
+            key.iova,
+            PA::const_new(target),
+            allowed,
+            SecurityState::NonSecure,
+            1,
+            0,
+        );
+        self.0.insert(key, entry);
+    }
+
+    fn invalidate(&mut self, iova: u64) {
+        self.0.invalidate_entry(&Self::key(iova));
+    }
+
+    fn translate(&self, iova: u64) -> Option<u64> {
+        let found = self.0.lookup(&Self::key(iova))?;
+        let allowed = found.permissions.read();
+        allowed.then(|| found.physical_address.as_u64() + iova % PAGE)
     }
 }
 
@@ -81,7 +165,7 @@ pub(crate) fn leaf(target: u64) -> Leaf {
 }
 
 /// rust-vmm's: a map of merged ranges without a bound.
-pub(crate) struct Iotlb(vm_memory::iommu::Iotlb);
+pub(crate) struct Iotlb(pub(crate) vm_memory::iommu::Iotlb);
 
 impl Cache for Iotlb {
     fn with_room_for(_: &Pages) -> Self {

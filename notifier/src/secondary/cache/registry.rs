@@ -46,6 +46,7 @@ impl Registry {
     }
 
     #[cfg(test)]
+    #[cfg(not(loom))]
     pub(super) fn len(&self) -> usize {
         self.spaces.len()
     }

@@ -15,7 +15,7 @@ pub(super) type Words = [u64; 3];
 /// It is a sequence lock: odd while a way is being written. Who reads a way between two equal even
 /// values has read what was written in one piece.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Set {
     sequence: AtomicU64,
     tags: [AtomicU64; WAYS],
@@ -55,6 +55,7 @@ impl Set {
         }
     }
 
+    #[inline]
     fn key(&self, way: usize) -> Key {
         Key {
             tag: Tag::from_raw(self.tags[way].load(Ordering::Relaxed)),
@@ -62,6 +63,7 @@ impl Set {
         }
     }
 
+    #[inline]
     fn words(&self, way: usize) -> Words {
         let [first, second, third, _] = &self.words[way];
         [first, second, third].map(|word| word.load(Ordering::Relaxed))

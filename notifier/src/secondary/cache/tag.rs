@@ -40,10 +40,12 @@ impl Tag {
         exact.then_some(tag)
     }
 
+    #[inline]
     pub(super) const fn raw(self) -> u64 {
         self.0
     }
 
+    #[inline]
     pub(super) const fn from_raw(raw: u64) -> Self {
         Self(raw)
     }
@@ -59,6 +61,7 @@ impl Tag {
         self.0 >> self.shift()
     }
 
+    #[inline]
     const fn start(self) -> Iova {
         Iova::new(self.number() << self.shift())
     }
@@ -72,6 +75,7 @@ impl Tag {
 }
 
 /// Goes through a set of page sizes, smallest first: bit *n* for 2^*n* bytes.
+#[inline]
 pub(super) fn shifts(mut sizes: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let shift = (sizes != 0).then(|| sizes.trailing_zeros())?;

@@ -11,7 +11,7 @@ use super::Inserted;
 use super::packed::{pack_leaf, unpack_leaf};
 use super::registry::Registry;
 use super::residents::Residents;
-use super::sets::{Moving, Place, Sets};
+use super::sets::{Moving, Place, Sets, Words};
 use super::space::{FillTicket, Space, SpaceKey};
 use super::tag::{Key, Tag, shifts};
 use crate::addr::{AddrRange, Iova};
@@ -90,8 +90,14 @@ impl Tlb {
     /// the smallest. It takes no lock, unless a writer keeps changing what it looks at.
     #[inline]
     pub fn lookup(&self, own: &Space, global: Option<&Space>, iova: Iova) -> Option<Cached> {
-        let found = self.find(own, iova);
-        found.or_else(|| self.find(global?, iova))
+        let further = || self.find(global?, iova);
+        let found = match self.attempt(own, iova) {
+            Ok(Some(found)) => Some(found),
+            Ok(None) => further(),
+            Err(Moving) => self.insist(own, iova).or_else(further),
+        };
+        let (tag, words) = found?;
+        unpack_leaf(tag, words)
     }
 
     /// A walk for `space` begins: to be called before it reads any table or the walk cache.
@@ -145,8 +151,7 @@ impl Tlb {
         gone as u64
     }
 
-    #[inline]
-    fn find(&self, space: &Space, iova: Iova) -> Option<Cached> {
+    fn find(&self, space: &Space, iova: Iova) -> Option<(Tag, Words)> {
         match self.attempt(space, iova) {
             Ok(found) => found,
             Err(Moving) => self.insist(space, iova),
@@ -155,21 +160,23 @@ impl Tlb {
 
     /// Generations are compared once more at the end: the number of one that has ended means
     /// another after all numbers were used up.
-    #[inline]
-    fn attempt(&self, space: &Space, iova: Iova) -> Result<Option<Cached>, Moving> {
+    ///
+    /// Part of whoever calls it: an entry that is passed through memory costs as much as its look-up.
+    #[inline(always)]
+    fn attempt(&self, space: &Space, iova: Iova) -> Result<Option<(Tag, Words)>, Moving> {
         let id = space.id();
         for shift in shifts(space.sizes()) {
             let tag = Tag::around(iova, shift);
             if let Some(words) = self.sets.read(Key { tag, id })? {
                 let same = space.id() == id;
-                return same.then(|| unpack_leaf(tag, words)).ok_or(Moving);
+                return same.then_some(Some((tag, words))).ok_or(Moving);
             }
         }
         Ok(None)
     }
 
     #[cold]
-    fn insist(&self, space: &Space, iova: Iova) -> Option<Cached> {
+    fn insist(&self, space: &Space, iova: Iova) -> Option<(Tag, Words)> {
         for _ in 1..ATTEMPTS {
             std::hint::spin_loop();
             if let Ok(found) = self.attempt(space, iova) {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Inserted;
 use super::packed::{pack_table, unpack_table};
-use super::sets::{Moving, Sets};
+use super::sets::{Moving, Sets, Words};
 use super::space::{FillTicket, Space};
 use super::tag::{Key, Tag, shifts, tags, touched};
 use crate::addr::{AddrRange, Gpa, Iova, Permissions};
@@ -70,10 +70,12 @@ impl WalkCache {
     /// The last table on the way to `iova` that is known.
     #[inline]
     pub fn lookup(&self, space: &Space, iova: Iova) -> Option<CachedTable> {
-        match self.attempt(space, iova) {
+        let found = match self.attempt(space, iova) {
             Ok(found) => found,
             Err(Moving) => self.insist(space, iova),
-        }
+        };
+        let (tag, words) = found?;
+        unpack_table(tag, words)
     }
 
     /// Puts in a table that a walk came through, unless it was invalidated since the walk began.
@@ -111,22 +113,23 @@ impl WalkCache {
         space.invalidated(AddrRange::all());
     }
 
-    #[inline]
-    fn attempt(&self, space: &Space, iova: Iova) -> Result<Option<CachedTable>, Moving> {
+    /// As in the TLB.
+    #[inline(always)]
+    fn attempt(&self, space: &Space, iova: Iova) -> Result<Option<(Tag, Words)>, Moving> {
         let said = space.tables.load(Ordering::Acquire);
         let id = self.current(said);
         for shift in shifts(space.spans.load(Ordering::Relaxed)) {
             let tag = Tag::around(iova, shift);
             if let Some(words) = self.sets.read(Key { tag, id })? {
                 let same = self.current(space.tables.load(Ordering::Relaxed)) == id;
-                return same.then(|| unpack_table(tag, words)).ok_or(Moving);
+                return same.then_some(Some((tag, words))).ok_or(Moving);
             }
         }
         Ok(None)
     }
 
     #[cold]
-    fn insist(&self, space: &Space, iova: Iova) -> Option<CachedTable> {
+    fn insist(&self, space: &Space, iova: Iova) -> Option<(Tag, Words)> {
         for _ in 1..ATTEMPTS {
             std::hint::spin_loop();
             if let Ok(found) = self.attempt(space, iova) {
