@@ -51,14 +51,10 @@ impl WalkCache {
     /// An empty one for at least this many entries: the number of sets is rounded up to a power of
     /// two.
     pub fn new(entries: usize) -> Self {
-        Self::from_generation(entries, 1)
-    }
-
-    fn from_generation(entries: usize, first: u32) -> Self {
         Self {
             sets: Sets::new(entries),
             round: AtomicU32::new(0),
-            next: Mutex::new(first),
+            next: Mutex::new(1),
         }
     }
 
