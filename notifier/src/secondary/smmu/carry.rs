@@ -235,10 +235,14 @@ impl Smmu {
         self.observer.invalidated(CacheId::SmmuTlb(asid), range);
     }
 
-    /// A TLBI that the CPUs broadcast. With [`Broadcast::On`] it is complete on return; else nothing
-    /// happens.
+    /// A TLBI that the CPUs broadcast. With [`Broadcast::On`], unless software does not
+    /// want them (CR2.PTM), it is complete on return; else nothing happens.
     pub fn broadcast(&self, asid: Asid, range: AddrRange<Iova>) {
-        if self.knobs.broadcast == Broadcast::On {
+        let programming = self.programming.load();
+        let listens = programming
+            .as_ref()
+            .is_none_or(|it| it.broadcast == Broadcast::On);
+        if self.knobs.broadcast == Broadcast::On && listens {
             self.invalidate(asid, range);
         }
     }

@@ -12,7 +12,7 @@ use super::streams::{Known, Route, Source};
 use super::structures::Structures;
 use super::walker::Refused;
 use super::{Ats, Broadcast, Caching, Granule, Httu, Requester, Smmu};
-use crate::addr::{Access, Asid, Iova};
+use crate::addr::{Access, Asid, Iova, StreamId};
 use crate::paging::{Format, vmsa};
 use crate::secondary::cache::StreamWorld;
 use crate::secondary::{CacheId, Configuration, Fault, FaultKind};
@@ -22,6 +22,19 @@ use crate::secondary::{CacheId, Configuration, Fault, FaultKind};
 pub struct Programming {
     /// CR0.SMMUEN, and what it means for streams.
     pub streams: Traffic,
+    /// CR2.RECINVSID: a stream outside of the table has its event (`C_BAD_STREAMID`).
+    pub records_unknown_streams: bool,
+    /// CR2.PTM: whether broadcast invalidations that reach the SMMU count.
+    pub broadcast: Broadcast,
+}
+
+impl Programming {
+    /// What it is out of reset: off, and traffic passes.
+    pub const RESET: Self = Self {
+        streams: Traffic::Bypassed,
+        records_unknown_streams: false,
+        broadcast: Broadcast::On,
+    };
 }
 
 /// What becomes of a stream's traffic before the stream table is looked at.
@@ -60,6 +73,11 @@ pub(super) enum Bad {
 impl Bad {
     pub(super) fn event(kind: EventKind) -> Self {
         Self::Event(kind)
+    }
+
+    /// Whether software does not want to hear of it.
+    fn is_unheard(&self, programming: &Programming) -> bool {
+        matches!(self, Self::Event(EventKind::BadStreamId)) && !programming.records_unknown_streams
     }
 
     fn kind(&self) -> FaultKind {
@@ -142,7 +160,10 @@ impl Smmu {
             Traffic::Bypassed => go_on(&Route::Bypass),
             Traffic::Looked(table) => {
                 let fetched = self.fetch(table, from);
-                let fetched = fetched.map_err(|bad| self.unusable(from, iova, access, &bad))?;
+                let fetched = fetched.map_err(|bad| {
+                    self.tell_bad(from, iova, access, &bad, programming);
+                    self.refuse_untranslated(bad.kind(), iova, access)
+                })?;
                 self.keep_configuration(from, iova, access, &fetched);
                 go_on(&fetched.route)
             }
@@ -174,15 +195,31 @@ impl Smmu {
             .configured(stream, substream, iova, access, found);
     }
 
-    fn unusable(&self, from: Requester, iova: Iova, access: Access, bad: &Bad) -> Fault {
+    fn tell_bad(
+        &self,
+        from: Requester,
+        iova: Iova,
+        access: Access,
+        bad: &Bad,
+        programming: &Programming,
+    ) {
         match bad {
+            Bad::Event(_) if bad.is_unheard(programming) => {}
             Bad::Event(kind) => self.record(from, *kind),
             Bad::Translation(refused, cache) => {
                 self.observer.denied(*cache, iova, access, &refused.denial);
                 self.record_refusal(from, iova, access, refused, None);
             }
         }
-        self.refuse_untranslated(bad.kind(), iova, access)
+    }
+
+    /// The stream-table entry of a stream, if it has a valid one.
+    pub(super) fn ste(&self, stream: StreamId) -> Option<Ste> {
+        let programming = self.programming.load();
+        match &programming.as_ref()?.streams {
+            Traffic::Looked(table) => self.valid_ste(table, stream),
+            Traffic::Aborted | Traffic::Bypassed => None,
+        }
     }
 
     fn refuse_untranslated(&self, kind: FaultKind, iova: Iova, access: Access) -> Fault {

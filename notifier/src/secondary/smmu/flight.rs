@@ -199,7 +199,8 @@ impl Drop for Listed {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;

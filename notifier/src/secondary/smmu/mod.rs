@@ -20,6 +20,7 @@ mod domain;
 mod erratum;
 mod features;
 mod flight;
+mod front;
 pub mod interface;
 mod invs;
 mod knobs;
@@ -38,7 +39,8 @@ mod tables;
 mod transaction;
 mod walker;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 use std::sync::{Arc, Mutex};
@@ -53,6 +55,7 @@ pub use asids::{Asids, NoAsid};
 pub use configuration::{Programming, Traffic};
 pub use domain::{Domain, Installed, Listed, Master};
 pub use features::{Features, Granule};
+pub use front::Front;
 pub use invs::{Inv, Invs, Target};
 pub use knobs::{
     Ats, Broadcast, Caching, Contiguous, Deny, Httu, KnobError, Knobs, Latency, Racing,

@@ -47,6 +47,11 @@ impl Smmu {
         lock(&self.records).events.pop_front()
     }
 
+    /// Gives a record back for which there was no room: it is the oldest again.
+    pub fn put_event_back(&self, event: Event) {
+        lock(&self.records).events.push_front(event);
+    }
+
     /// The oldest page request, which is then somebody else's.
     pub fn take_page_request(&self) -> Option<PageRequest> {
         lock(&self.records).requests.pop_front()

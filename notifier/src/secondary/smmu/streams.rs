@@ -67,7 +67,7 @@ impl Streams {
     pub(super) fn keep(&self, from: Requester, fetched: &Fetched) {
         let known = Known {
             route: fetched.route.clone(),
-            source: Source::Tables(fetched.structures.clone()),
+            source: Source::Tables(fetched.structures),
         };
         self.change(|map| {
             map.entry(from).or_insert_with(|| Arc::new(known));

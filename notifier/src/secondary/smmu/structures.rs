@@ -32,6 +32,13 @@ enum Context {
 }
 
 impl Smmu {
+    /// The entry of a stream, if there is a valid one.
+    pub(super) fn valid_ste(&self, table: &StreamTable, stream: StreamId) -> Option<Ste> {
+        let at = self.find_stream(table, stream).ok()?;
+        let ste = Ste::decode(self.read_structure(at)?);
+        ste.check(&self.abilities()).ok().map(|()| ste)
+    }
+
     /// What memory says of a stream now.
     pub(super) fn fetch(&self, table: &StreamTable, from: Requester) -> Result<Fetched, Bad> {
         let at = self.find_stream(table, from.stream)?;

@@ -1,5 +1,6 @@
 //! The whole SMMU, as a device and a driver see it.
 
+mod front;
 mod in_flight;
 mod knobs;
 mod marks;

@@ -6,7 +6,7 @@ use super::spec::{
 use super::*;
 use crate::addr::SubstreamId;
 
-fn ste(config: Config) -> Ste {
+pub(super) fn ste(config: Config) -> Ste {
     let contexts = ContextTable {
         format: ContextFormat::Linear,
         base: Ipa::new(CONTEXTS),
@@ -33,7 +33,7 @@ fn ste(config: Config) -> Ste {
     }
 }
 
-fn cd(bench: &Bench) -> Cd {
+pub(super) fn cd(bench: &Bench) -> Cd {
     let lower = spec::Half {
         size: 16,
         granule: Some(Granule::K4),
@@ -57,7 +57,7 @@ fn cd(bench: &Bench) -> Cd {
 }
 
 impl Bench {
-    fn write(&self, at: u64, words: &[u64]) {
+    pub(super) fn write(&self, at: u64, words: &[u64]) {
         for (offset, word) in (0..).step_by(8).zip(words) {
             self.memory
                 .write_entry(Gpa::new(at + offset), *word)
@@ -65,17 +65,20 @@ impl Bench {
         }
     }
 
-    fn set_ste(&self, ste: &Ste) {
+    pub(super) fn set_ste(&self, ste: &Ste) {
         self.write(STREAM_TABLE + 64 * u64::from(STREAM.0), &ste.encode());
     }
 
-    fn set_cd(&self, index: u64, cd: &Cd) {
+    pub(super) fn set_cd(&self, index: u64, cd: &Cd) {
         self.write(CONTEXTS + 64 * index, &cd.encode());
     }
 
     fn enable(&self, table: StreamTable) {
-        let streams = Traffic::Looked(table);
-        self.smmu.program(Some(Programming { streams }));
+        self.smmu.program(Some(Programming {
+            streams: Traffic::Looked(table),
+            records_unknown_streams: true,
+            ..Programming::RESET
+        }));
     }
 
     fn event(&self) -> Option<&'static str> {
@@ -278,7 +281,12 @@ fn contexts_may_be_in_two_levels() {
 #[test]
 fn an_smmu_that_is_off_lets_everything_through_or_nothing() {
     let bench = programmed(Config::Stage1);
-    let off = |streams| bench.smmu.program(Some(Programming { streams }));
+    let off = |streams| {
+        bench.smmu.program(Some(Programming {
+            streams,
+            ..Programming::RESET
+        }));
+    };
     off(Traffic::Bypassed);
     assert_eq!(bench.access(Access::Write), Ok(Gpa::new(PAGE + 8)));
     off(Traffic::Aborted);
