@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::device::Device;
 use crate::pages::{Pages, Random};
 use crate::peers::{Cache, Iotlb, OtherSmmu, OurTlb, SetAssociative};
 
@@ -143,7 +144,11 @@ fn threads() {
     let ours = OurTlb::full(&pages);
     let locked = Mutex::new(SetAssociative::full(&pages));
     let cpus = thread::available_parallelism().map_or(0, usize::from);
-    println!("{cpus} CPUs{:22}{:>10}{:>14}", "", "Tlb", "locked array");
+    let device = Device::warm(1_024, &pages);
+    println!(
+        "{cpus} CPUs{:22}{:>10}{:>14}{:>10}",
+        "", "Tlb", "locked array", "Smmu"
+    );
     for (name, readers, writers) in [
         ("1 thread", 1, 0),
         ("2 threads", 2, 0),
@@ -171,7 +176,14 @@ fn threads() {
                 lock().insert(iova, pages.target(iova));
             },
         );
-        println!("{name:28}{lock_free:>10.1}{one_lock:>14.1}");
+        let whole = rate(
+            &pages,
+            readers,
+            writers,
+            &|iova| device.access(iova),
+            &|iova| device.invalidate(iova),
+        );
+        println!("{name:28}{lock_free:>10.1}{one_lock:>14.1}{whole:>10.1}");
     }
 }
 

@@ -4,10 +4,10 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use notifier::addr::{Access, AddrRange, Asid, Gpa, Gva, Iova, StreamId};
+use notifier::addr::{Access, AddrRange, Asid, Gpa, Gva, Iova, StreamId, Vmid};
 use notifier::paging::x86_64::X86_64;
 use notifier::paging::{Builder, FlatMemory, Leaf, walk};
-use notifier::secondary::smmu::{Context, Smmu};
+use notifier::secondary::smmu::{Caching, Command, Context, Knobs, Levels, Smmu, TlbiSpan, TlbiVa};
 
 use crate::pages::Pages;
 use crate::peers::leaf;
@@ -16,6 +16,14 @@ const STREAM: StreamId = StreamId(0);
 const FORMAT: X86_64 = X86_64::four_level(40);
 /// Room for the tables of 16,384 pages.
 const TABLE_BYTES: usize = 64 << 12;
+
+/// Every walk begins at the root.
+pub(crate) fn without_walk_cache() -> Knobs {
+    Knobs {
+        walk_cache: Caching::Off,
+        ..Knobs::default()
+    }
+}
 
 /// A device and the SMMU that it is behind.
 pub(crate) struct Device {
@@ -27,10 +35,15 @@ pub(crate) struct Device {
 impl Device {
     /// With a TLB of `entries`, which has seen all of `pages`.
     pub(crate) fn warm(entries: u64, pages: &Pages) -> Self {
+        Self::with(entries, pages, Knobs::default())
+    }
+
+    /// The same with these knobs.
+    pub(crate) fn with(entries: u64, pages: &Pages, knobs: Knobs) -> Self {
         let tables = Arc::new(FlatMemory::new(TABLE_BYTES));
         let root = build(&tables, pages);
         let entries = usize::try_from(entries).unwrap_or(0);
-        let smmu = Smmu::new(entries, tables.clone(), Arc::new(()));
+        let smmu = Smmu::new(entries, tables.clone(), Arc::new(())).with_knobs(knobs);
         let context = Context {
             asid: Asid(1),
             root,
@@ -47,6 +60,16 @@ impl Device {
     pub(crate) fn access(&self, iova: u64) -> Option<u64> {
         let (iova, body) = (Iova::new(iova), |target: Gpa| black_box(target.raw()));
         self.smmu.access(STREAM, iova, Access::Read, body).ok()
+    }
+
+    /// A driver invalidates a page, and waits for it.
+    pub(crate) fn invalidate(&self, iova: u64) {
+        self.smmu.submit(Command::TlbiVa(TlbiVa {
+            vmid: Vmid(0),
+            asid: Asid(1),
+            span: TlbiSpan::page(Iova::new(iova), Levels::Leaf),
+        }));
+        self.smmu.sync().expect("no device that could be silent");
     }
 
     /// What a miss has to do at least.

@@ -152,6 +152,13 @@ fn misses(criterion: &mut Criterion) {
             &Device::warm(4, &pages),
             &pages,
         );
+        let rooted = Device::with(4, &pages, device::without_walk_cache());
+        access(
+            &mut group,
+            "Smmu::access, always, no walk cache",
+            &rooted,
+            &pages,
+        );
         let half = Device::warm(size / 2, &pages);
         access(&mut group, "Smmu::access, every other time", &half, &pages);
     }

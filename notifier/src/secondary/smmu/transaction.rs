@@ -62,9 +62,10 @@ impl Smmu {
         Ok(body(way.target))
     }
 
-    /// A transfer of any length: one access after another in order of address, none of which crosses a
-    /// page of 4 KiB. `body` gets the guest-physical addresses of each. All of them are under way
-    /// until the last has ended, as those of a burst are.
+    /// A transfer of any length: accesses in order of address, none of which crosses a page of 4 KiB.
+    /// They are made in bursts: `body` gets the guest-physical addresses of neighbours that lead to
+    /// neighbours at once, 64 KiB of them at most. All of the transfer's accesses are under way until
+    /// its last has ended.
     ///
     /// The inner result is `body`'s: its first error ends the transfer.
     ///
@@ -82,15 +83,18 @@ impl Smmu {
         let _short = self.flight.enter();
         let mut accesses = 0;
         let done = self.configured(from, range.start(), access, |route| {
+            let mut burst = Burst::default();
             for part in in_pages(range) {
                 accesses += 1;
-                let way = self.way(from, route, part.start(), access)?;
-                let made = moved(part, way.target).map_or(Ok(()), &mut body);
-                if made.is_err() {
-                    return Ok(made);
+                let way = self.way(from, route, part.start(), access);
+                let next = way.as_ref().ok().and_then(|way| moved(part, way.target));
+                let made = burst.add(next).map_or(Ok(()), &mut body);
+                if let Err(error) = made {
+                    return Ok(Err(error));
                 }
+                way?;
             }
-            Ok(Ok(()))
+            Ok(burst.add(None).map_or(Ok(()), &mut body))
         });
         // The first of them is counted as having begun.
         let more = u64::saturating_sub(accesses, 1);
@@ -279,4 +283,31 @@ fn in_pages(range: AddrRange<Iova>) -> impl Iterator<Item = AddrRange<Iova>> {
 /// The same part where it leads; a page of memory has no end of the address space in it.
 fn moved(part: AddrRange<Iova>, target: Gpa) -> Option<AddrRange<Gpa>> {
     AddrRange::from_length(target, part.length()?).ok()
+}
+
+/// Accesses that are made at once.
+#[derive(Default)]
+struct Burst(Option<AddrRange<Gpa>>);
+
+impl Burst {
+    /// The most that is made at once.
+    const BYTES: u64 = 64 << 10;
+
+    /// Adds the next one, or with `None` says that there is none. Returns what is to be made before
+    /// that.
+    fn add(&mut self, next: Option<AddrRange<Gpa>>) -> Option<AddrRange<Gpa>> {
+        let longer = self.0.zip(next).and_then(|(held, next)| joined(held, next));
+        if longer.is_some() {
+            self.0 = longer;
+            return None;
+        }
+        std::mem::replace(&mut self.0, next)
+    }
+}
+
+/// Both as one, if the second follows the first and they are not too much together.
+fn joined(first: AddrRange<Gpa>, second: AddrRange<Gpa>) -> Option<AddrRange<Gpa>> {
+    let follows = first.last().checked_add(1) == Some(second.start());
+    let both = first.hull(second);
+    (follows && both.length()? <= Burst::BYTES).then_some(both)
 }

@@ -106,3 +106,27 @@ fn a_transfer_ends_where_its_user_does() {
         .transfer(STREAM, range, Access::Write, |_| Err(7));
     assert_eq!(ended, Ok(Err(7)));
 }
+
+/// Neighbours are made at once, up to a limit; what leads elsewhere is not among them.
+#[test]
+fn a_transfer_is_made_in_bursts() {
+    let bench = bench("");
+    let bypass = Programming {
+        streams: Traffic::Bypassed,
+        ..Programming::RESET
+    };
+    bench.smmu.detach(STREAM);
+    bench.smmu.program(Some(bypass));
+    let range = AddrRange::new(Iova::new(0x800), Iova::new(0x800 + (100 << 10))).unwrap();
+    let mut parts = Vec::new();
+    let ended = bench.smmu.transfer(STREAM, range, Access::Read, |part| {
+        parts.push((part.start().raw(), part.length().unwrap()));
+        Ok::<(), ()>(())
+    });
+    assert_eq!(ended, Ok(Ok(())));
+    let first = (64 << 10) - 0x800;
+    assert_eq!(
+        parts,
+        [(0x800, first), (0x800 + first, (100 << 10) - first)]
+    );
+}
