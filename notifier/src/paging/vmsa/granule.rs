@@ -4,9 +4,10 @@ use crate::addr::PageSize;
 use crate::paging::Level;
 
 /// The size of the smallest page, and of every table but the first one (D8.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Granule {
     /// 4 KiB; blocks of 2 MiB and 1 GiB.
+    #[default]
     K4,
     /// 16 KiB; blocks of 32 MiB.
     K16,

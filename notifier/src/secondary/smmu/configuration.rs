@@ -316,10 +316,7 @@ fn walks(half: &super::spec::Half) -> Walks {
 /// translates.
 fn stage1_half(cd: &Cd, which: vmsa::Half, half: &super::spec::Half) -> Option<Half> {
     let disabled = half.walks_disabled;
-    let granule = half
-        .granule
-        .or(disabled.then_some(Granule::K4))?
-        .of_tables();
+    let granule = half.granule.or(disabled.then_some(Granule::K4))?;
     let input = vmsa::InputSize::from_tsz(half.size);
     let input = input.or(disabled.then_some(vmsa::InputSize::BITS_48))?;
     let top_byte = if half.top_byte_ignored {
@@ -342,7 +339,7 @@ fn stage1_half(cd: &Cd, which: vmsa::Half, half: &super::spec::Half) -> Option<H
 
 fn stage2_format(ste: &Ste) -> Option<vmsa::Stage2> {
     let second = &ste.stage2;
-    let granule = second.granule?.of_tables();
+    let granule = second.granule?;
     let start = vmsa::StartLevel::from_sl0(granule, second.sl0)?;
     let input = vmsa::InputSize::from_tsz(second.t0sz)?;
     vmsa::Stage2::new(granule, start, input, output(second.output)).ok()

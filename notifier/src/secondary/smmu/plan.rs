@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::features::max_tlbi_ops;
 use super::{AtcScope, Command, Features, Levels, RangeOperand, TlbiSpan, TlbiVa, Ttl};
 use crate::addr::{AddrRange, Asid, Iova, StreamId, Vmid};
 use crate::secondary::AlignedSpan;
@@ -86,7 +87,7 @@ impl Features {
     /// `arm_smmu_inv_size_too_big`).
     fn is_too_big(&self, range: AddrRange<Iova>) -> bool {
         let pages = range.pages(self.granule.page());
-        let too_many = !self.range_invalidation && pages >= self.granule.max_tlbi_ops();
+        let too_many = !self.range_invalidation && pages >= max_tlbi_ops(self.granule);
         too_many || range == AddrRange::all()
     }
 

@@ -238,12 +238,7 @@ impl Default for Cd {
 
 /// TG1 has other numbers than TG0.
 fn upper_granule_of(field: u64) -> Option<Granule> {
-    match field {
-        1 => Some(Granule::K16),
-        2 => Some(Granule::K4),
-        3 => Some(Granule::K64),
-        _ => None,
-    }
+    Granule::from_tg1(u8::try_from(field).ok()?)
 }
 
 fn upper_granule_field(granule: Option<Granule>) -> u64 {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::addr::Address;
+use crate::secondary::smmu::Granule;
 
 impl Command {
     /// The command's two words, little-endian in memory, the first at the lower address. Fields
@@ -91,7 +92,7 @@ fn with_span<A: Address>(low: u64, span: &TlbiSpan<A>) -> [u64; 2] {
     let level = field::TTL.put(pages.level().map_or(0, Ttl::field));
     [
         low | count,
-        high | level | field::GRANULE.put(pages.granule().field()),
+        high | level | field::GRANULE.put(granule_field(pages.granule())),
     ]
 }
 
@@ -148,5 +149,14 @@ fn encode_sync(signal: Signal) -> [u64; 2] {
                 | field::MSI_DATA.put(u64::from(msi.data)),
             msi.address.map_or(0, Gpa::raw) & field::MSI_ADDRESS.mask(),
         ],
+    }
+}
+
+/// TG of a command: 1, 2, 3 for 4, 16, 64 KiB (`IHI0070` 4.4.1).
+fn granule_field(granule: Granule) -> u64 {
+    match granule {
+        Granule::K4 => 1,
+        Granule::K16 => 2,
+        Granule::K64 => 3,
     }
 }

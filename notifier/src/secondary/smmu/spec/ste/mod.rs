@@ -308,12 +308,7 @@ fn eats(field: u64) -> Eats {
 
 /// TG as the stage-2 field and CD.TG0 have it: other numbers than in TLBI commands.
 pub(super) fn granule_of(field: u64) -> Option<Granule> {
-    match field {
-        0 => Some(Granule::K4),
-        1 => Some(Granule::K64),
-        2 => Some(Granule::K16),
-        _ => None,
-    }
+    Granule::from_tg0(u8::try_from(field).ok()?)
 }
 
 /// The way back from [`granule_of`].
