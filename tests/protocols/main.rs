@@ -5,6 +5,7 @@ mod choices;
 mod diagnostics;
 mod ends;
 mod engine;
+mod hardware;
 mod matrices;
 mod model;
 mod mutants;
