@@ -6,6 +6,8 @@ mod descriptors;
 mod dma;
 mod entries;
 mod flagship;
+mod holding;
 mod invalidation;
+mod knobs;
 mod parallel;
 mod trackers;

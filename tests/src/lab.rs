@@ -7,6 +7,7 @@ use guest::abi::op::{Op, OpResult, STATUS_DONE, STATUS_FAULT};
 use kvm_ioctls::Kvm;
 use notifier::addr::Gpa;
 use notifier::paging::{ChangeKind, TableMemory};
+use notifier::secondary::smmu::Knobs;
 use vmm::machine::{Machine, MachineConfig, Run, Stopped};
 use vmm::memory::{MemoryConfig, Ram};
 use vmm::policy::UpgradePolicy;
@@ -71,6 +72,7 @@ impl Lab {
             memory: MemoryConfig::default(),
             tracker: self.tracker,
             policy: UpgradePolicy::SecondaryTlb,
+            smmu: Knobs::default(),
             image: guest::images::PAYLOAD,
             limit: LIMIT,
         }

@@ -9,10 +9,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use notifier::addr::{AddrRange, Gva};
+use notifier::addr::{AddrRange, Asid, Gva, Iova};
 use notifier::contract::{self, AddressSpace, Event, Mutation};
 use notifier::oracle::{Changing, Oracle};
 use notifier::paging::{Change, ChangeKind, NoMemory, TableChange, Tree, TreeError};
+use notifier::secondary::smmu::Smmu;
 
 use crate::lock::lock;
 use crate::memory::{OutsideMemory, Ram};
@@ -25,6 +26,8 @@ pub struct Mirror {
     space: Arc<AddressSpace<Tree>>,
     oracle: Arc<Oracle>,
     policy: UpgradePolicy,
+    /// Whom the CPUs' own TLB maintenance reaches, and as which address space.
+    broadcasts: Option<(Arc<Smmu>, Asid)>,
     counts: Mutex<BTreeMap<ChangeKind, u64>>,
 }
 
@@ -106,8 +109,18 @@ impl Mirror {
             space,
             oracle,
             policy,
+            broadcasts: None,
             counts: Mutex::new(kinds.map(|kind| (kind, 0)).collect()),
         }
+    }
+
+    /// The same, whose CPUs broadcast the TLB maintenance of what they take away to this SMMU, which
+    /// listens or does not ([`Broadcast`](notifier::secondary::smmu::Broadcast)). After an upgrade
+    /// each CPU invalidates for itself alone.
+    #[must_use]
+    pub fn with_broadcasts(self, smmu: Arc<Smmu>, asid: Asid) -> Self {
+        let broadcasts = Some((smmu, asid));
+        Self { broadcasts, ..self }
     }
 
     /// How many changes of each kind there were.
@@ -157,6 +170,7 @@ impl Mirror {
         });
         let revoked = revocation(&made);
         if let Some((_, range)) = revoked {
+            self.broadcast(range);
             table.invalidate_secondary_tlbs(range);
         }
         let upgraded = hull(&made, |kind| kind == ChangeKind::Upgrade);
@@ -179,6 +193,13 @@ impl Mirror {
         }
         self.count(&made);
         Ok(())
+    }
+
+    /// The CPUs' own flush of what was taken away.
+    fn broadcast(&self, range: AddrRange<Gva>) {
+        if let Some((smmu, asid)) = &self.broadcasts {
+            smmu.broadcast(*asid, range.map(Iova::shared));
+        }
     }
 
     fn check(&self, write: &PageTableWrite) -> Result<(), MirrorError> {

@@ -33,13 +33,13 @@ pub const fn register(channel: u64, offset: u64) -> u64 {
 }
 
 words! {
-    /// One transfer. The driver writes the first six words and a `status` of
-    /// [`STATUS_PENDING`]; the device fills in the rest and writes all of it back, `status`
-    /// last.
+    /// One transfer. The driver writes the first six words, a `status` of [`STATUS_PENDING`], and
+    /// the last two; the device fills in the rest and writes all of it back, `status` last.
     pub struct Descriptor {
         /// [`READ`] or [`WRITE`].
         command,
-        /// Which translation the device is behind: [`STREAM_SMMU`] or [`STREAM_SHADOW`].
+        /// Which translation the device is behind: [`STREAM_SMMU`], [`STREAM_SHADOW`] or
+        /// [`STREAM_DRIVEN`].
         stream,
         /// I/O-virtual address of the first byte, a multiple of 8.
         iova,
@@ -62,6 +62,11 @@ words! {
         checksum,
         /// Bytes transferred.
         transferred,
+        /// Anything but 0: once the first access is translated the device waits, and makes it when
+        /// the driver clears this word. Not behind the shadow MMU.
+        hold,
+        /// 0 from the driver; the device makes it 1 once the access that it holds is translated.
+        begun,
     }
 }
 
@@ -69,6 +74,10 @@ words! {
 pub const DESCRIPTOR_STATUS: u64 = 48;
 /// Offset of `checksum` in a [`Descriptor`].
 pub const DESCRIPTOR_CHECKSUM: u64 = 80;
+/// Offset of `hold` in a [`Descriptor`].
+pub const DESCRIPTOR_HOLD: u64 = 96;
+/// Offset of `begun` in a [`Descriptor`].
+pub const DESCRIPTOR_BEGUN: u64 = 104;
 
 /// Device reads memory.
 pub const READ: u64 = 1;
@@ -79,11 +88,17 @@ pub const WRITE: u64 = 2;
 pub const STREAM_SMMU: u64 = 0;
 /// Behind page tables of its own, filled from the guest's (like KVM's or a GPU's).
 pub const STREAM_SHADOW: u64 = 1;
+/// Behind the same SMMU, as the stream that the guest configures by itself
+/// ([`smmu::STREAM`](super::smmu::STREAM)).
+pub const STREAM_DRIVEN: u64 = 2;
 
 /// Largest transfer.
 pub const MAX_LENGTH: u64 = 1 << 20;
 /// Largest retry budget.
 pub const MAX_RETRIES: u64 = 1024;
+/// How long a stalled access waits for the guest's answer, in microseconds; then the device gives
+/// up.
+pub const MAX_STALL_US: u64 = 1_000_000;
 
 /// Not finished.
 pub const STATUS_PENDING: u64 = 0;
@@ -125,6 +140,8 @@ mod tests {
     fn named_offsets_are_those_of_the_descriptor() {
         assert_eq!(DESCRIPTOR_STATUS, offset_of!(Descriptor, status) as u64);
         assert_eq!(DESCRIPTOR_CHECKSUM, offset_of!(Descriptor, checksum) as u64);
+        assert_eq!(DESCRIPTOR_HOLD, offset_of!(Descriptor, hold) as u64);
+        assert_eq!(DESCRIPTOR_BEGUN, offset_of!(Descriptor, begun) as u64);
     }
 
     #[test]

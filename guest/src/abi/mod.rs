@@ -9,8 +9,9 @@ pub mod op;
 pub mod pattern;
 pub mod port;
 pub mod program;
+pub mod smmu;
 mod words;
 pub mod x86_64;
 
 /// Version of everything in this module; an image built for another one is refused.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use criterion::{Criterion, SamplingMode};
 use guest::abi::op::Op;
 use kvm_ioctls::Kvm;
+use notifier::secondary::smmu::Knobs;
 use vmm::host;
 use vmm::machine::{Machine, MachineConfig};
 use vmm::memory::MemoryConfig;
@@ -164,6 +165,7 @@ impl Bench {
             memory: MemoryConfig::default(),
             tracker: self.tracker,
             policy: UpgradePolicy::SecondaryTlb,
+            smmu: Knobs::default(),
             image: guest::images::PAYLOAD,
             limit: Duration::from_secs(10),
         };

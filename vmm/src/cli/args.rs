@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use guest::abi::layout;
+use notifier::secondary::smmu::Knobs;
 
 use super::explore::Explore;
 use super::format::Format;
@@ -62,9 +63,8 @@ const EXIT_CODES: &str = "Exit codes: 0 coherent, or all as expected; 1 a violat
 pub(super) enum Command {
     /// Run the flagship scenario under one policy
     Run {
-        /// What a read-only to read-write upgrade is followed by
-        #[arg(long, value_enum, default_value_t = UpgradeNotify::SecondaryTlb)]
-        upgrade_notify: UpgradeNotify,
+        #[command(flatten)]
+        choice: Run,
         #[command(flatten)]
         live: Live,
     },
@@ -99,6 +99,30 @@ const EXPLORE_CODES: &str = "Exit codes: 0 every condition that was asked holds,
 
 const FORMAT_CODES: &str = "Exit codes: 0 done, or with --check nothing differs; 1 something differs; \
                             2 bad usage or bad input, or a file can't be written.";
+
+/// What one run is of.
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// What a read-only to read-write upgrade is followed by
+    #[arg(long, value_enum, default_value_t = UpgradeNotify::SecondaryTlb)]
+    pub(super) upgrade_notify: UpgradeNotify,
+
+    /// What the SMMU is like, as `deny=walk,httu=ad`; `--help` lists the knobs
+    #[arg(long, value_name = "KNOBS", default_value = "", hide_default_value = true,
+          long_help = smmu_help())]
+    pub(super) smmu: Knobs,
+}
+
+/// Every knob with what it can be.
+fn smmu_help() -> String {
+    let knobs = Knobs::all().into_iter();
+    let lines = knobs.map(|(name, values)| format!("\n  {name:<12}  {}", values.join(", ")));
+    let lines: String = lines.collect();
+    format!(
+        "What the SMMU is like: name=value, with commas between. These are the knobs, and what each \
+         can be, the default first (latency: 0):\n{lines}"
+    )
+}
 
 /// What every command takes.
 #[derive(Debug, clap::Args)]

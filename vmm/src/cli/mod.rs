@@ -39,9 +39,9 @@ pub fn main() -> ExitCode {
     let exit = match command {
         None => run::all(&Setup::new(live, Live::default(), &common)),
         Some(Command::Run {
-            upgrade_notify,
+            choice,
             live: behind,
-        }) => run::one(&Setup::new(live, behind, &common), upgrade_notify.into()),
+        }) => run::one(&Setup::new(live, behind, &common), &choice),
         Some(Command::Explore(arguments)) => explore::explore(&arguments, common.json),
         Some(Command::Conformance { filter }) => conformance::run(filter.as_deref(), common.json),
         Some(Command::Format(arguments)) => format::format(&arguments),

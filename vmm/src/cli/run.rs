@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use kvm_ioctls::Kvm;
 use notifier::addr::Gpa;
 use notifier::oracle::Verdict;
+use notifier::secondary::smmu::Knobs;
 
-use super::args::Setup;
+use super::args::{Run, Setup};
 use super::exit::Exit;
 use super::explore;
 use super::payload;
@@ -59,9 +60,9 @@ impl From<&NotRun> for Exit {
 }
 
 /// The scenario under one policy. The exit code is the verdict's.
-pub(super) fn one(setup: &Setup, policy: UpgradePolicy) -> Exit {
+pub(super) fn one(setup: &Setup, choice: &Run) -> Exit {
     let done = ready(setup).and_then(|ready| {
-        let flagship = run(setup, &ready, policy)?;
+        let flagship = run(setup, &ready, choice.upgrade_notify.into(), choice.smmu)?;
         Ok((ready.host, flagship))
     });
     let (host, flagship) = match done {
@@ -89,7 +90,7 @@ pub(super) fn all(setup: &Setup) -> Exit {
     let done = ready(setup).and_then(|ready| {
         let runs = UpgradePolicy::ALL
             .into_iter()
-            .map(|policy| run(setup, &ready, policy));
+            .map(|policy| run(setup, &ready, policy, Knobs::default()));
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
         Ok((ready.host, runs))
     });
@@ -129,7 +130,12 @@ fn ready(setup: &Setup) -> Result<Ready, NotRun> {
     Ok(Ready { kvm, host, payload })
 }
 
-fn run(setup: &Setup, ready: &Ready, policy: UpgradePolicy) -> Result<Flagship, NotRun> {
+fn run(
+    setup: &Setup,
+    ready: &Ready,
+    policy: UpgradePolicy,
+    smmu: Knobs,
+) -> Result<Flagship, NotRun> {
     let config = MachineConfig {
         vcpus: setup.vcpus,
         memory: MemoryConfig {
@@ -138,6 +144,7 @@ fn run(setup: &Setup, ready: &Ready, policy: UpgradePolicy) -> Result<Flagship, 
         },
         tracker: ready.host.tracker,
         policy,
+        smmu,
         image: &ready.payload,
         limit: setup.limit,
     };

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use guest::abi::{dma, layout, port, program};
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
+use notifier::addr::Gpa;
 use notifier::contract::{AddressSpace, RegisterError, Subscription};
 use notifier::oracle::Oracle;
 use notifier::paging::{Format, Tree};
 use notifier::secondary::shadow::Shadow;
-use notifier::secondary::smmu::{Context, EndInvalidates, Smmu, Sva};
+use notifier::secondary::smmu::{Context, EndInvalidates, Knobs, Smmu, Sva};
 
-use super::{ASID, Machine, MachineConfig, MachineError, STREAM, TLB_ENTRIES};
+use super::{ASID, DRIVEN_STREAM, Machine, MachineConfig, MachineError, STREAM, TLB_ENTRIES};
 use crate::bus::{Bus, Space};
 use crate::devices::dma::{Engine, EngineParts, Registers};
 use crate::devices::{CONSOLE_PORTS, Console, ExitPort, ReportPort};
@@ -36,7 +37,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
     let format = arch::page_table_format(kvm)?;
     let built = page_tables::build(&*format, &ram)?;
 
-    let watched = Watched::new(&ram, &format, built.root)?;
+    let watched = Watched::new(&ram, &format, built.root, config.smmu)?;
     let subscriptions = watched.subscribe(config)?;
     let mirror = Mirror::new(
         ram.clone(),
@@ -44,6 +45,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
         Arc::clone(&watched.oracle),
         config.policy,
     );
+    let mirror = mirror.with_broadcasts(Arc::clone(&watched.smmu), ASID);
     let mirror = Arc::new(mirror);
     let vm = virtual_machine(kvm, &ram, config.tracker)?;
     let registers = Arc::new(Registers::new().map_err(MachineError::resource("doorbell"))?);
@@ -57,10 +59,12 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
         registers,
         smmu: Arc::clone(&watched.smmu),
         stream: STREAM,
+        driven: DRIVEN_STREAM,
         asid: ASID,
         shadow: Arc::clone(&watched.shadow),
         oracle: Arc::clone(&watched.oracle),
     });
+    let engine = engine.map_err(MachineError::resource("timer"))?;
     Ok(Machine {
         vcpus: config.vcpus,
         limit: config.limit,
@@ -102,13 +106,14 @@ impl Watched {
     fn new(
         ram: &Ram,
         format: &Arc<dyn Format>,
-        root: notifier::addr::Gpa,
+        root: Gpa,
+        knobs: Knobs,
     ) -> Result<Self, MachineError> {
         let tree = Tree::read(Arc::clone(format), ram, root, ram.layout().page_tables())?;
         let oracle = Arc::new(Oracle::new());
         oracle.begin(tree.pages());
         let memory = Arc::new(ram.clone());
-        let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), oracle.clone());
+        let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), oracle.clone()).with_knobs(knobs);
         let context = Context {
             asid: ASID,
             root,

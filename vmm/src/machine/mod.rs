@@ -17,7 +17,7 @@ use notifier::contract::{AddressSpace, Subscription};
 use notifier::oracle::Oracle;
 use notifier::paging::{Format, Tree};
 use notifier::secondary::shadow::Shadow;
-use notifier::secondary::smmu::Smmu;
+use notifier::secondary::smmu::{Knobs, Smmu};
 
 pub use error::MachineError;
 pub use run::{Run, Stopped};
@@ -36,6 +36,8 @@ use crate::vcpu::Buses;
 pub const ASID: Asid = Asid(1);
 /// The DMA engine as the SMMU knows it.
 pub const STREAM: StreamId = StreamId(0);
+/// The same, as the stream that the guest's own driver configures.
+pub const DRIVEN_STREAM: StreamId = StreamId(guest::abi::smmu::STREAM);
 /// Entries of the SMMU's TLB.
 const TLB_ENTRIES: usize = 512;
 
@@ -50,6 +52,8 @@ pub struct MachineConfig<'a> {
     pub tracker: TrackerKind,
     /// What a permission upgrade is followed by.
     pub policy: UpgradePolicy,
+    /// What the SMMU is like.
+    pub smmu: Knobs,
     /// The payload, an ELF file.
     pub image: &'a [u8],
     /// How long a run may take before it is stopped.

@@ -127,7 +127,10 @@ impl Machine {
             vcpus.push(vcpu.map_err(MachineError::resource("vCPU thread"))?);
         }
         let count = vcpus.len();
-        let mut outcome = serve(&mut self.engine, count, (bell, &heard), self.limit)?;
+        let outcome = serve(&mut self.engine, count, (bell, &heard), self.limit);
+        // A vCPU may be waiting for an access that the device holds open.
+        self.engine.release();
+        let mut outcome = outcome?;
         // Once they are dropped the vCPUs are stopped, their threads over, and their ends told.
         drop(vcpus);
         outcome

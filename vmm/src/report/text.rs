@@ -80,10 +80,11 @@ fn changes(flagship: &Flagship) -> String {
 /// One policy, in words.
 pub fn one(host: &Host, flagship: &Flagship) -> String {
     let mut text = format!(
-        "{}\n\npolicy {}: {}\n",
+        "{}\n\npolicy {}: {}\n{}\n",
         place(host),
         flagship.policy,
-        verdict(flagship)
+        verdict(flagship),
+        knobs(flagship)
     );
     let run = &flagship.run;
     if !flagship.checks.is_empty() {
@@ -180,6 +181,17 @@ fn row(flagship: &Flagship) -> [String; 7] {
         ),
         format!("{} ({needless})", run.shadow.zapped),
     ]
+}
+
+/// What differs from the SMMU that there is without a word.
+fn knobs(flagship: &Flagship) -> String {
+    let text = flagship.smmu.to_string();
+    let text = if text.is_empty() {
+        "every knob as by default"
+    } else {
+        &text
+    };
+    format!("SMMU: {text}")
 }
 
 /// The verdict in words.

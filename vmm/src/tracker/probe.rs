@@ -7,6 +7,7 @@ use guest::abi::{layout, pattern};
 use kvm_ioctls::Kvm;
 use notifier::addr::{Gpa, PageSize, Permissions};
 use notifier::paging::ChangeKind;
+use notifier::secondary::smmu::Knobs;
 
 use super::TrackerKind;
 use crate::machine::{Machine, MachineConfig, MachineError, Run};
@@ -49,6 +50,7 @@ pub fn trap_works(kvm: &Kvm) -> Result<bool, MachineError> {
         memory: MemoryConfig::default(),
         tracker: TrackerKind::Trap,
         policy: UpgradePolicy::None,
+        smmu: Knobs::default(),
         image: guest::images::PAYLOAD,
         limit: LIMIT,
     };

@@ -8,8 +8,9 @@ use arc_swap::{ArcSwap, Guard};
 use super::configuration::Fetched;
 use super::regime::{Regime, Walks};
 use super::structures::Structures;
-use super::{Binding, Requester, Smmu};
+use super::{Binding, Requester, Smmu, Traffic};
 use crate::addr::{Asid, StreamId};
+use crate::secondary::CacheId;
 use crate::sync::lock;
 
 /// What becomes of an access.
@@ -141,6 +142,26 @@ impl Smmu {
                 }
             }
         });
+    }
+}
+
+impl Smmu {
+    /// The cache that answers for a stream: by its configuration as it is known, else as memory has
+    /// it now. `None` if nothing translates it.
+    pub fn cache_of(&self, from: impl Into<Requester>) -> Option<CacheId> {
+        let from = from.into();
+        let known = self.streams.all().get(&from).map(|it| it.route.clone());
+        match known.or_else(|| self.route_in_memory(from))? {
+            Route::Translate(regime) => Some(regime.cache),
+            Route::Bypass | Route::Abort => None,
+        }
+    }
+
+    fn route_in_memory(&self, from: Requester) -> Option<Route> {
+        match self.programming.load().as_ref()?.streams {
+            Traffic::Looked(table) => self.fetch(&table, from).ok().map(|it| it.route),
+            Traffic::Aborted | Traffic::Bypassed => None,
+        }
     }
 }
 

@@ -13,6 +13,14 @@ pub(super) struct Request {
     pub(super) range: AddrRange<Iova>,
     pub(super) seed: u64,
     pub(super) retries: u64,
+    pub(super) hold: Hold,
+}
+
+/// Whether the first access stays open until the driver lets it go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    No,
+    First,
 }
 
 /// Which translation the device is behind.
@@ -20,6 +28,8 @@ pub(super) struct Request {
 pub(super) enum Stream {
     Smmu,
     Shadow,
+    /// The SMMU, as the guest's own driver configured it.
+    Driven,
 }
 
 /// Why a descriptor is not carried out.
@@ -51,6 +61,9 @@ pub enum Refusal {
     /// Not a stream.
     #[error("unknown stream {0:#x}")]
     Stream(u64),
+    /// Only accesses through the SMMU can be held.
+    #[error("an access behind the shadow MMU can't be held")]
+    Hold,
     /// More retries than the device makes.
     #[error("{0} retries: the most is {max}", max = dma::MAX_RETRIES)]
     Retries(u64),
@@ -75,12 +88,14 @@ impl Request {
         if retries > dma::MAX_RETRIES {
             return Err(Refusal::Retries(retries));
         }
+        let stream = stream(descriptor.stream)?;
         Ok(Self {
             access: access(descriptor.command)?,
-            stream: stream(descriptor.stream)?,
+            stream,
             range,
             seed: descriptor.seed,
             retries,
+            hold: hold(descriptor.hold, stream)?,
         })
     }
 }
@@ -97,7 +112,16 @@ fn stream(stream: u64) -> Result<Stream, Refusal> {
     match stream {
         dma::STREAM_SMMU => Ok(Stream::Smmu),
         dma::STREAM_SHADOW => Ok(Stream::Shadow),
+        dma::STREAM_DRIVEN => Ok(Stream::Driven),
         other => Err(Refusal::Stream(other)),
+    }
+}
+
+fn hold(hold: u64, stream: Stream) -> Result<Hold, Refusal> {
+    match (hold, stream) {
+        (0, _) => Ok(Hold::No),
+        (_, Stream::Shadow) => Err(Refusal::Hold),
+        _ => Ok(Hold::First),
     }
 }
 
@@ -118,6 +142,8 @@ mod tests {
         faults: 0,
         checksum: 0,
         transferred: 0,
+        hold: 0,
+        begun: 0,
     };
 
     #[test]
@@ -162,6 +188,12 @@ mod tests {
             refused(Descriptor { stream: 7, ..GOOD }),
             Refusal::Stream(7)
         );
+        let held = Descriptor {
+            hold: 1,
+            stream: dma::STREAM_SHADOW,
+            ..GOOD
+        };
+        assert_eq!(refused(held), Refusal::Hold);
         let retries = dma::MAX_RETRIES + 1;
         assert_eq!(
             refused(Descriptor { retries, ..GOOD }),

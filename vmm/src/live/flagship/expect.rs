@@ -13,19 +13,25 @@ use super::DeviceWrite;
 use super::script::{
     DOWNGRADED, GUEST_DATA, MAPPED_LATE, STORED, Script, UNMAPPED, UPGRADED, WORDS, address,
 };
+use super::theory::{Theory, Upgraded};
 use crate::live::{Check, OpIndex, Transfer, TransferDone};
 use crate::machine::{ASID, Run};
 use crate::memory::Ram;
 use crate::policy::UpgradePolicy;
 
 /// Holds a run that came to its end against the theory.
-pub(super) fn checks(script: &Script, ram: &Ram, run: &Run, policy: UpgradePolicy) -> Vec<Check> {
-    let seen = Seen { script, ram, run };
+pub(super) fn checks(script: &Script, ram: &Ram, run: &Run, theory: Theory) -> Vec<Check> {
+    let seen = Seen {
+        script,
+        ram,
+        run,
+        theory,
+    };
     let mut checks = seen.before();
-    checks.extend(seen.upgrade(policy));
+    checks.extend(seen.upgrade());
     checks.extend(seen.after());
-    checks.extend(seen.cost(policy));
-    checks.extend(seen.verdict(policy));
+    checks.extend(seen.cost());
+    checks.extend(seen.verdict());
     checks
 }
 
@@ -42,6 +48,7 @@ struct Seen<'a> {
     script: &'a Script,
     ram: &'a Ram,
     run: &'a Run,
+    theory: Theory,
 }
 
 impl Seen<'_> {
@@ -98,7 +105,7 @@ impl Seen<'_> {
         ]
     }
 
-    fn upgrade(&self, policy: UpgradePolicy) -> Vec<Check> {
+    fn upgrade(&self) -> Vec<Check> {
         let script = self.script;
         let store = cpu(&self.op(script.upgrading_store));
         let kept = self.op(script.stored).value == STORED;
@@ -107,10 +114,10 @@ impl Seen<'_> {
             "done, 1 fault, 1 upgrade, reads back: true",
             format!("{store}, reads back: {kept}"),
         )];
-        checks.extend(if policy == UpgradePolicy::None {
-            self.stale_write()
-        } else {
-            self.prompt_write()
+        checks.extend(match self.theory.upgraded() {
+            Upgraded::AtOnce => self.prompt_write(),
+            Upgraded::Never => self.stale_write(),
+            Upgraded::ByChance => self.lucky_write(),
         });
         let shadow = self.transfer(&script.shadow_write).descriptor;
         let sight = self.op(script.sees_shadow_data).value;
@@ -154,6 +161,20 @@ impl Seen<'_> {
                 self.op(self.script.keeps_stored).value == STORED,
             ),
         ]
+    }
+
+    /// What chance decides is right either way.
+    fn lucky_write(&self) -> Vec<Check> {
+        let done = self.transfer(&self.script.write_upgraded).descriptor;
+        let seen = self.refused(&self.script.write_upgraded, UPGRADED, Access::Write);
+        let stale = refusal("permission", Judgement::Stale);
+        let either = "done, or a stale permission fault";
+        let is_either = done.status == dma::STATUS_DONE || seen == stale;
+        vec![Check::new(
+            "a device write to the upgraded page, whose entry may be evicted",
+            either,
+            if is_either { either.into() } else { seen },
+        )]
     }
 
     fn after(&self) -> Vec<Check> {
@@ -229,14 +250,11 @@ impl Seen<'_> {
     }
 
     /// What the policy costs those who need not have been told.
-    fn cost(&self, policy: UpgradePolicy) -> Vec<Check> {
-        let needless = match policy {
+    fn cost(&self) -> Vec<Check> {
+        let needless = match self.theory.policy {
             UpgradePolicy::Range => 1,
             UpgradePolicy::None | UpgradePolicy::SecondaryTlb => 0,
         };
-        // The end of each of the two revocations, where ends invalidate, comes after the TLB was
-        // invalidated already.
-        let redundant = if policy.ends_invalidate_tlbs() { 2 } else { 0 };
         vec![
             Check::new(
                 "entries that the shadow MMU lost, and for nothing",
@@ -249,28 +267,21 @@ impl Seen<'_> {
             ),
             Check::new(
                 "invalidations that found nothing to drop",
-                redundant,
+                self.theory.redundant(),
                 self.run.smmu.redundant_invalidations,
             ),
         ]
     }
 
-    fn verdict(&self, policy: UpgradePolicy) -> Vec<Check> {
+    fn verdict(&self) -> Vec<Check> {
         let findings = &self.run.findings;
         let kinds = findings
             .violations
             .iter()
             .map(|found| found.kind.to_string());
         let kinds: BTreeSet<_> = kinds.collect();
-        let (verdict, expected) = match policy {
-            UpgradePolicy::None => (
-                Verdict::Violation,
-                BTreeSet::from(["lost-progress", "stale-read-only"].map(String::from)),
-            ),
-            UpgradePolicy::Range | UpgradePolicy::SecondaryTlb => {
-                (Verdict::Coherent, BTreeSet::new())
-            }
-        };
+        let write = device_write(self.script, self.ram, self.run);
+        let (verdict, expected) = self.theory.verdict(&write);
         vec![
             Check::new(
                 "the oracle's verdict",

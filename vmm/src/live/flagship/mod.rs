@@ -6,14 +6,17 @@
 
 mod expect;
 mod script;
+mod theory;
 
 use kvm_ioctls::Kvm;
 use notifier::oracle::Verdict;
+use notifier::secondary::smmu::Knobs;
 
 use super::Check;
 use crate::machine::{Machine, MachineConfig, MachineError, Run};
 use crate::policy::UpgradePolicy;
 use script::Script;
+use theory::Theory;
 
 /// The name of the scenario.
 pub const NAME: &str = "flagship";
@@ -23,6 +26,8 @@ pub const NAME: &str = "flagship";
 pub struct Flagship {
     /// The policy that it ran under.
     pub policy: UpgradePolicy,
+    /// The SMMU that it ran with.
+    pub smmu: Knobs,
     /// What is known of the run.
     pub run: Run,
     /// The device's write to the upgraded page, if the run came to its end.
@@ -53,16 +58,20 @@ impl Flagship {
         }
         let ram = machine.ram().clone();
         let run = machine.run(kvm)?;
-        let policy = config.policy;
+        let theory = Theory {
+            policy: config.policy,
+            knobs: config.smmu,
+        };
         let (write, checks) = match run.stopped {
             None => {
-                let checks = expect::checks(&script, &ram, &run, policy);
+                let checks = expect::checks(&script, &ram, &run, theory);
                 (Some(expect::device_write(&script, &ram, &run)), checks)
             }
             Some(_) => (None, Vec::new()),
         };
         Ok(Self {
-            policy,
+            policy: config.policy,
+            smmu: config.smmu,
             run,
             write,
             checks,
