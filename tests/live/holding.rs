@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guest::abi::dma::{self, Descriptor};
+use guest::abi::dma;
 use guest::abi::layout::{FLAGS, FRAMES, PAGE};
 use guest::abi::op::Op;
 use guest::abi::pattern;
@@ -19,29 +19,17 @@ const SEED: u64 = 0x4845_4c44;
 const BEGUN: u64 = FLAGS;
 const UNMAPPED: u64 = FLAGS + 8;
 
-fn held(wanted: Descriptor) -> Descriptor {
-    Descriptor { hold: 1, ..wanted }
-}
-
-fn hold_word(number: u64) -> u64 {
-    transfer::descriptor(number) + dma::DESCRIPTOR_HOLD
-}
-
-fn begun_word(number: u64) -> u64 {
-    transfer::descriptor(number) + dma::DESCRIPTOR_BEGUN
-}
-
 /// The first vCPU maps a page and has the device write it, and lets it go after `meanwhile`; the
 /// second unmaps the page when the access has begun, and says when that is done.
 fn unmap_under_a_write(machine: &Machine, meanwhile: &[Op]) -> Vec<Vec<Op>> {
     let slot = page::slot(machine, 0);
-    let wanted = held(transfer::write(page::address(0), PAGE, SEED));
+    let wanted = transfer::held(transfer::write(page::address(0), PAGE, SEED));
     let mut first = vec![op::set_entry(slot, page::read_write(machine, 0), 8)];
     first.extend(transfer::start(0, 0, wanted));
-    first.push(op::wait_until(begun_word(0), 1));
+    first.push(op::wait_until(transfer::begun_word(0), 1));
     first.push(op::store(BEGUN, 1, 8));
     first.extend(meanwhile);
-    first.push(op::store(hold_word(0), 0, 8));
+    first.push(op::store(transfer::hold_word(0), 0, 8));
     first.push(transfer::finish(0));
     first.push(op::wait_until(UNMAPPED, 1));
     let second = vec![
@@ -129,15 +117,15 @@ fn one_channel_holds_and_another_works() {
                 8,
             )];
             ops.push(op::fill(page::address(0), PAGE, SEED));
-            let reading = held(transfer::read(page::address(0), PAGE));
+            let reading = transfer::held(transfer::read(page::address(0), PAGE));
             ops.extend(transfer::start(0, 0, reading));
-            ops.push(op::wait_until(begun_word(0), 1));
+            ops.push(op::wait_until(transfer::begun_word(0), 1));
             let writing = transfer::write(page::address(0), PAGE, SEED + 1);
             ops.extend(transfer::start(1, 1, writing));
             ops.push(transfer::finish(1));
             // A bell for a channel that is busy means nothing.
             ops.extend(transfer::ring(0, transfer::descriptor(0)));
-            ops.push(op::store(hold_word(0), 0, 8));
+            ops.push(op::store(transfer::hold_word(0), 0, 8));
             ops.push(transfer::finish(0));
             ops
         });
@@ -152,7 +140,7 @@ fn one_channel_holds_and_another_works() {
 fn an_access_that_is_refused_is_not_held() {
     on_every_tracker(|lab| {
         let ran = lab.run(|_| {
-            let nothing = held(transfer::read(page::address(0), 8));
+            let nothing = transfer::held(transfer::read(page::address(0), 8));
             transfer::whole(0, nothing)
         });
         let ended = ran.descriptor(0);

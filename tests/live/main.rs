@@ -4,6 +4,7 @@
 mod accesses;
 mod descriptors;
 mod dma;
+mod driver;
 mod entries;
 mod flagship;
 mod holding;

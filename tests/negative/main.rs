@@ -3,6 +3,7 @@
 //! reason in one line.
 
 mod announcements;
+mod driver;
 mod exits;
 mod hostile;
 mod machines;

@@ -8,6 +8,7 @@ use kvm_ioctls::Kvm;
 use notifier::addr::Gpa;
 use notifier::paging::{ChangeKind, TableMemory};
 use notifier::secondary::smmu::Knobs;
+use vmm::driver::SmmuDriver;
 use vmm::machine::{Machine, MachineConfig, Run, Stopped};
 use vmm::memory::{MemoryConfig, Ram};
 use vmm::policy::UpgradePolicy;
@@ -73,6 +74,7 @@ impl Lab {
             tracker: self.tracker,
             policy: UpgradePolicy::SecondaryTlb,
             smmu: Knobs::default(),
+            driver: SmmuDriver::Vmm,
             image: guest::images::PAYLOAD,
             limit: LIMIT,
         }

@@ -60,3 +60,43 @@ pub const fn fill(address: u64, bytes: u64, seed: u64) -> Op {
 pub const fn check(address: u64, bytes: u64, seed: u64) -> Op {
     op(op::CHECK, address, bytes, seed)
 }
+
+/// Configures the SMMU's driven stream for the machine's page table by its root.
+pub const fn smmu_configure(root: u64, asid: u64, flags: u64) -> Op {
+    op(op::SMMU_CONFIGURE, root, asid, flags)
+}
+
+/// Submits a command to the SMMU.
+pub const fn smmu_command(words: [u64; 2]) -> Op {
+    op(op::SMMU_COMMAND, words[0], words[1], 0)
+}
+
+/// Invalidates what the SMMU has of a page.
+pub const fn smmu_invalidate_page(address: u64, asid: u64) -> Op {
+    op(op::SMMU_INVALIDATE_PAGE, address, asid, 0)
+}
+
+/// Invalidates what the SMMU has of an address space.
+pub const fn smmu_invalidate_asid(asid: u64) -> Op {
+    op(op::SMMU_INVALIDATE_ASID, asid, 0, 0)
+}
+
+/// Waits for the completion of all commands, by CMDQ_CONS.
+pub const fn smmu_sync() -> Op {
+    op(op::SMMU_SYNC, 0, 0, 0)
+}
+
+/// The same by a message.
+pub const fn smmu_sync_message(address: u64, data: u32) -> Op {
+    op(op::SMMU_SYNC, address, data as u64, 0)
+}
+
+/// Reads the next event, if there is one.
+pub const fn smmu_event(to: u64) -> Op {
+    op(op::SMMU_EVENT, to, 0, 0)
+}
+
+/// Waits for the next event and reads it.
+pub const fn smmu_wait_event(to: u64) -> Op {
+    op(op::SMMU_EVENT, to, 1, 0)
+}

@@ -41,6 +41,29 @@ pub fn shadowed(wanted: Descriptor) -> Descriptor {
     }
 }
 
+/// The same transfer as the stream that the guest's own SMMU driver configures.
+pub fn driven(wanted: Descriptor) -> Descriptor {
+    Descriptor {
+        stream: dma::STREAM_DRIVEN,
+        ..wanted
+    }
+}
+
+/// The same transfer, whose first access is held open until the word is cleared.
+pub fn held(wanted: Descriptor) -> Descriptor {
+    Descriptor { hold: 1, ..wanted }
+}
+
+/// The word of descriptor `number` that holds its first access open.
+pub const fn hold_word(number: u64) -> u64 {
+    descriptor(number) + dma::DESCRIPTOR_HOLD
+}
+
+/// The word of descriptor `number` that says that its held access has begun.
+pub const fn begun_word(number: u64) -> u64 {
+    descriptor(number) + dma::DESCRIPTOR_BEGUN
+}
+
 /// Writes descriptor `number` and starts it on a channel.
 pub fn start(channel: u64, number: u64, wanted: Descriptor) -> Vec<Op> {
     let bytes = wanted.to_bytes();

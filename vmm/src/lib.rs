@@ -10,6 +10,7 @@
 //! | [`vcpu`] | virtual CPUs and their threads |
 //! | [`tracker`] | how the guest's page-table writes become known |
 //! | [`mirror`], [`policy`] | the primary MMU's code: who is told of a change, and when |
+//! | [`driver`] | who drives the SMMU |
 //! | [`machine`] | all of it put together, run and stopped |
 //! | [`live`] | scenarios on a machine |
 //! | [`report`], [`cli`] | what the user sees and says |
@@ -18,6 +19,7 @@ pub mod arch;
 pub mod bus;
 pub mod cli;
 pub mod devices;
+pub mod driver;
 pub mod host;
 pub mod image;
 pub mod live;

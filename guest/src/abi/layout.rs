@@ -32,6 +32,11 @@ pub const FLAGS: u64 = DESCRIPTORS + 0x1_0000;
 /// End (exclusive) of what the machine and the payload share.
 pub const SHARED_END: u64 = FLAGS + PAGE;
 
+/// Where the guest's SMMU driver has its tables and queues, see [`smmu`](super::smmu).
+pub const SMMU_TABLES: u64 = 0x3a_0000;
+/// End (exclusive) of those.
+pub const SMMU_TABLES_END: u64 = SMMU_TABLES + 0x1_0000;
+
 /// Default place of the page-table pool.
 pub const PAGE_TABLES: u64 = 0x40_0000;
 /// Page-table pages in the pool.
@@ -51,6 +56,8 @@ pub const IDENTITY_END: u64 = 1 << 30;
 
 /// Device registers, guest-physical and guest-virtual; below 2^39 so that every x86-64 host has it.
 pub const MMIO: u64 = 0x70_0000_0000;
+/// The SMMU's register frame, two pages of 64 KiB.
+pub const SMMU_FRAME: u64 = MMIO + 0x2_0000;
 
 /// Guest-virtual (and, since the device shares the page tables, I/O-virtual) addresses at which
 /// scenarios map their pages; in a page-table subtree of its own.
@@ -59,19 +66,21 @@ pub const WINDOW: u64 = 0x4000_0000_0000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::{dma, program, x86_64};
+    use crate::abi::{dma, program, smmu, x86_64};
 
     /// Half-open, in ascending order.
-    const AREAS: [(u64, u64); 9] = [
+    const AREAS: [(u64, u64); 11] = [
         (IMAGE, IMAGE_END),
         (SYSTEM, VCPU_SYSTEM),
         (VCPU_SYSTEM, SYSTEM_END),
         (PROGRAMS, DESCRIPTORS),
         (DESCRIPTORS, FLAGS),
         (FLAGS, SHARED_END),
+        (SMMU_TABLES, SMMU_TABLES_END),
         (PAGE_TABLES, PAGE_TABLES + PAGE_TABLE_PAGES * PAGE),
         (FRAMES, FRAMES_END),
-        (MMIO, MMIO + dma::SIZE),
+        (MMIO, MMIO + dma::SIZE.next_multiple_of(PAGE)),
+        (SMMU_FRAME, SMMU_FRAME + smmu::FRAME_SIZE),
     ];
 
     #[test]
@@ -94,7 +103,7 @@ mod tests {
     fn the_least_memory_holds_every_area_but_the_devices() {
         let last = AREAS
             .iter()
-            .filter(|area| area.0 != MMIO)
+            .filter(|area| area.0 < MMIO)
             .map(|area| area.1)
             .max();
         assert!(last.unwrap() <= MINIMUM_MEMORY);

@@ -70,6 +70,31 @@ pub const FILL: u64 = 10;
 /// number of words that differ.
 pub const CHECK: u64 = 11;
 
+/// The SMMU's driver: writes the stream-table entry and the context descriptor of
+/// [`smmu::STREAM`](super::smmu::STREAM) for the page table at `a`, ASID `b` and flags `c`
+/// (`smmu::CD_*`). If the SMMU is off it then gives it its tables and queues, invalidates
+/// everything, and turns it on; else it leaves it to the program to invalidate the configuration.
+/// `value` is CR0ACK.
+pub const SMMU_CONFIGURE: u64 = 12;
+/// Puts the command with the words `a` and `b` into the SMMU's command queue, and tells the SMMU;
+/// waits for room if there is none. `value` is [`CMDQ_OK`] or why the queue has stopped.
+pub const SMMU_COMMAND: u64 = 13;
+/// Invalidates the SMMU's translation of the page at `a` in ASID `b`, without waiting for
+/// completion; as a command.
+pub const SMMU_INVALIDATE_PAGE: u64 = 14;
+/// The same for everything of ASID `a`.
+pub const SMMU_INVALIDATE_ASID: u64 = 15;
+/// CMD_SYNC, and waits until it is complete: until CMDQ_CONS is past it if `a` is 0, else until the
+/// 32-bit value `b` has been written to the address `a`. `value` is as of a command.
+pub const SMMU_SYNC: u64 = 16;
+/// Reads the next event record into the 32 bytes at `a`; with `b` not 0 it waits for one. `value` is
+/// its type, 0 for none.
+pub const SMMU_EVENT: u64 = 17;
+
+/// The SMMU's command queue has not stopped; else the value is CMDQ_CONS.ERR, and 127 where that
+/// says nothing.
+pub const CMDQ_OK: u64 = 0;
+
 /// Not reached.
 pub const STATUS_NOT_RUN: u64 = 0;
 /// Carried out.

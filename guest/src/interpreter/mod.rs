@@ -1,6 +1,7 @@
 //! Carries out the operations of a program block, as [`abi::op`](crate::abi::op) describes them.
 
 mod block;
+mod driver;
 mod entry;
 mod upgrade;
 
@@ -9,7 +10,7 @@ use entry::Protocol;
 use upgrade::Upgrades;
 
 use crate::abi::op::{self, Op, OpResult};
-use crate::abi::{pattern, port};
+use crate::abi::{pattern, port, smmu};
 use crate::rt::arch::{self, Memory};
 use crate::rt::{Fault, Vcpu, Width, exit};
 
@@ -91,6 +92,12 @@ impl Interpreter {
             }
             op::FILL => self.fill(a, b, c),
             op::CHECK => self.check(a, b, c),
+            op::SMMU_CONFIGURE => self.configure(a, b, c),
+            op::SMMU_COMMAND => self.command([a, b]),
+            op::SMMU_INVALIDATE_PAGE => self.command(smmu::tlbi_va(a, b)),
+            op::SMMU_INVALIDATE_ASID => self.command(smmu::tlbi_asid(a)),
+            op::SMMU_SYNC => self.sync(a, b),
+            op::SMMU_EVENT => self.event(a, b),
             _ => Err(Stop::Bad),
         }
     }

@@ -20,6 +20,7 @@ use criterion::{Criterion, SamplingMode};
 use guest::abi::op::Op;
 use kvm_ioctls::Kvm;
 use notifier::secondary::smmu::Knobs;
+use vmm::driver::SmmuDriver;
 use vmm::host;
 use vmm::machine::{Machine, MachineConfig};
 use vmm::memory::MemoryConfig;
@@ -166,6 +167,7 @@ impl Bench {
             tracker: self.tracker,
             policy: UpgradePolicy::SecondaryTlb,
             smmu: Knobs::default(),
+            driver: SmmuDriver::Vmm,
             image: guest::images::PAYLOAD,
             limit: Duration::from_secs(10),
         };

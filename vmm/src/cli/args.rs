@@ -11,6 +11,7 @@ use notifier::secondary::smmu::Knobs;
 use super::explore::Explore;
 use super::format::Format;
 use super::size;
+use crate::driver::SmmuDriver;
 use crate::host;
 use crate::policy::UpgradePolicy;
 use crate::tracker::TrackerKind;
@@ -111,6 +112,27 @@ pub(super) struct Run {
     #[arg(long, value_name = "KNOBS", default_value = "", hide_default_value = true,
           long_help = smmu_help())]
     pub(super) smmu: Knobs,
+
+    /// Who drives the SMMU
+    #[arg(long, value_enum, default_value_t = Driver::Vmm)]
+    pub(super) driver: Driver,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Driver {
+    /// The machine: it turns notifications into commands
+    Vmm,
+    /// The guest: it writes stream table and queues, and commands by itself
+    Guest,
+}
+
+impl From<Driver> for SmmuDriver {
+    fn from(choice: Driver) -> Self {
+        match choice {
+            Driver::Vmm => Self::Vmm,
+            Driver::Guest => Self::Guest,
+        }
+    }
 }
 
 /// Every knob with what it can be.

@@ -11,6 +11,7 @@ use super::args::{Run, Setup};
 use super::exit::Exit;
 use super::explore;
 use super::payload;
+use crate::driver::SmmuDriver;
 use crate::host::{self, HostError, KvmKind};
 use crate::live::flagship::Flagship;
 use crate::machine::{MachineConfig, MachineError};
@@ -24,6 +25,22 @@ struct Ready {
     kvm: Kvm,
     host: Host,
     payload: Vec<u8>,
+}
+
+/// What the SMMU is, and who drives it.
+#[derive(Clone, Copy, Default)]
+struct Hardware {
+    smmu: Knobs,
+    driver: SmmuDriver,
+}
+
+impl From<&Run> for Hardware {
+    fn from(choice: &Run) -> Self {
+        Self {
+            smmu: choice.smmu,
+            driver: choice.driver.into(),
+        }
+    }
 }
 
 /// Why nothing was run.
@@ -62,7 +79,7 @@ impl From<&NotRun> for Exit {
 /// The scenario under one policy. The exit code is the verdict's.
 pub(super) fn one(setup: &Setup, choice: &Run) -> Exit {
     let done = ready(setup).and_then(|ready| {
-        let flagship = run(setup, &ready, choice.upgrade_notify.into(), choice.smmu)?;
+        let flagship = run(setup, &ready, choice.upgrade_notify.into(), choice.into())?;
         Ok((ready.host, flagship))
     });
     let (host, flagship) = match done {
@@ -90,7 +107,7 @@ pub(super) fn all(setup: &Setup) -> Exit {
     let done = ready(setup).and_then(|ready| {
         let runs = UpgradePolicy::ALL
             .into_iter()
-            .map(|policy| run(setup, &ready, policy, Knobs::default()));
+            .map(|policy| run(setup, &ready, policy, Hardware::default()));
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
         Ok((ready.host, runs))
     });
@@ -134,7 +151,7 @@ fn run(
     setup: &Setup,
     ready: &Ready,
     policy: UpgradePolicy,
-    smmu: Knobs,
+    hardware: Hardware,
 ) -> Result<Flagship, NotRun> {
     let config = MachineConfig {
         vcpus: setup.vcpus,
@@ -144,7 +161,8 @@ fn run(
         },
         tracker: ready.host.tracker,
         policy,
-        smmu,
+        smmu: hardware.smmu,
+        driver: hardware.driver,
         image: &ready.payload,
         limit: setup.limit,
     };

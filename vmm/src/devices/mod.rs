@@ -3,7 +3,9 @@
 mod console;
 mod control;
 pub mod dma;
+mod smmu;
 
 pub use console::Console;
 pub(crate) use console::PORTS as CONSOLE_PORTS;
 pub(crate) use control::{ExitPort, ReportPort};
+pub(crate) use smmu::Frame;

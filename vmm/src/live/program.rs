@@ -71,6 +71,17 @@ impl Program {
         self.push(op::WAIT_UNTIL, address, word, 0)
     }
 
+    /// Configures the stream that the guest drives.
+    pub(crate) fn smmu_configure(&mut self, root: Gpa, asid: u64, flags: u64) -> OpIndex {
+        self.push(op::SMMU_CONFIGURE, root.raw(), asid, flags)
+    }
+
+    /// Invalidates what the SMMU has of a page, and waits until that is complete.
+    pub(crate) fn smmu_invalidate(&mut self, address: u64, asid: u64) {
+        self.push(op::SMMU_INVALIDATE_PAGE, address, asid, 0);
+        self.push(op::SMMU_SYNC, 0, 0, 0);
+    }
+
     /// Marks this point.
     pub(crate) fn report(&mut self, marker: u32) -> OpIndex {
         self.push(op::REPORT, marker.into(), 0, 0)

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use guest::abi::{dma, layout, port, program};
+use guest::abi::{dma, layout, port, program, smmu};
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
 use notifier::addr::Gpa;
 use notifier::contract::{AddressSpace, RegisterError, Subscription};
 use notifier::oracle::Oracle;
 use notifier::paging::{Format, Tree};
 use notifier::secondary::shadow::Shadow;
-use notifier::secondary::smmu::{Context, EndInvalidates, Knobs, Smmu, Sva};
+use notifier::secondary::smmu::{Context, EndInvalidates, Smmu, Sva};
 
 use super::{ASID, DRIVEN_STREAM, Machine, MachineConfig, MachineError, STREAM, TLB_ENTRIES};
 use crate::bus::{Bus, Space};
 use crate::devices::dma::{Engine, EngineParts, Registers};
-use crate::devices::{CONSOLE_PORTS, Console, ExitPort, ReportPort};
+use crate::devices::{CONSOLE_PORTS, Console, ExitPort, Frame, ReportPort};
+use crate::driver::SmmuDriver;
 use crate::host::{HostError, READ_ONLY_SLOTS};
 use crate::memory::{Layout, PageTableSlot, Ram, map_into};
 use crate::mirror::Mirror;
@@ -37,7 +38,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
     let format = arch::page_table_format(kvm)?;
     let built = page_tables::build(&*format, &ram)?;
 
-    let watched = Watched::new(&ram, &format, built.root, config.smmu)?;
+    let watched = Watched::new(&ram, &format, built.root, config)?;
     let subscriptions = watched.subscribe(config)?;
     let mirror = Mirror::new(
         ram.clone(),
@@ -52,12 +53,17 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
     connect_doorbells(&vm, &registers)?;
     let console = Arc::new(Console::new());
     let mut buses = buses(&ram, &watched.oracle, &registers, &console)?;
+    let frame = Frame::new(Arc::clone(&watched.smmu), ram.clone());
+    let frame = Arc::new(frame.map_err(MachineError::resource("event descriptor"))?);
+    let place = (layout::SMMU_FRAME, smmu::FRAME_SIZE);
+    buses.mmio.insert(place.0, place.1, frame.clone())?;
     let mirror_for_tracker = Arc::clone(&mirror);
     add_tracker(&mut buses, config.tracker, &ram, mirror_for_tracker, &vm)?;
     let engine = Engine::new(EngineParts {
         ram: ram.clone(),
         registers,
         smmu: Arc::clone(&watched.smmu),
+        frame,
         stream: STREAM,
         driven: DRIVEN_STREAM,
         asid: ASID,
@@ -107,19 +113,22 @@ impl Watched {
         ram: &Ram,
         format: &Arc<dyn Format>,
         root: Gpa,
-        knobs: Knobs,
+        config: &MachineConfig<'_>,
     ) -> Result<Self, MachineError> {
         let tree = Tree::read(Arc::clone(format), ram, root, ram.layout().page_tables())?;
         let oracle = Arc::new(Oracle::new());
         oracle.begin(tree.pages());
         let memory = Arc::new(ram.clone());
-        let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), oracle.clone()).with_knobs(knobs);
-        let context = Context {
-            asid: ASID,
-            root,
-            format: Arc::clone(format),
-        };
-        smmu.attach(STREAM, context);
+        let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), oracle.clone()).with_knobs(config.smmu);
+        let smmu = smmu.with_stage1_format(Arc::clone(format));
+        if config.driver == SmmuDriver::Vmm {
+            let context = Context {
+                asid: ASID,
+                root,
+                format: Arc::clone(format),
+            };
+            smmu.attach(STREAM, context);
+        }
         let shadow = Shadow::new(memory, Arc::clone(format), root, oracle.clone());
         Ok(Self {
             space: Arc::new(AddressSpace::observed(tree, oracle.clone())),
@@ -129,13 +138,16 @@ impl Watched {
         })
     }
 
-    /// Each secondary MMU in its family; the SMMU's driver of the age that the policy is of.
+    /// Each secondary MMU in its family; the SMMU's driver of the age that the policy is of, unless
+    /// the guest has one.
     fn subscribe(&self, config: &MachineConfig<'_>) -> Result<Vec<Subscription>, RegisterError> {
+        let mut subscriptions = vec![self.space.register_ranges(self.shadow.clone())?];
+        if config.driver == SmmuDriver::Guest {
+            return Ok(subscriptions);
+        }
         let sva = Sva::new(Arc::clone(&self.smmu), ASID);
-        let mut subscriptions = vec![
-            self.space.register_secondary_tlb(Arc::new(sva.clone()))?,
-            self.space.register_ranges(self.shadow.clone())?,
-        ];
+        let driver = Arc::new(sva.clone());
+        subscriptions.push(self.space.register_secondary_tlb(driver)?);
         if config.policy.ends_invalidate_tlbs() {
             let driver = Arc::new(EndInvalidates(sva));
             subscriptions.push(self.space.register_ranges(driver)?);

@@ -24,6 +24,7 @@ pub use run::{Run, Stopped};
 
 use crate::devices::Console;
 use crate::devices::dma::Engine;
+use crate::driver::SmmuDriver;
 use crate::image::Loaded;
 use crate::memory::{MemoryConfig, Ram};
 use crate::mirror::Mirror;
@@ -34,7 +35,7 @@ use crate::vcpu::Buses;
 
 /// The guest's address space as the SMMU tags it.
 pub const ASID: Asid = Asid(1);
-/// The DMA engine as the SMMU knows it.
+/// The DMA engine as the SMMU knows it where the machine drives.
 pub const STREAM: StreamId = StreamId(0);
 /// The same, as the stream that the guest's own driver configures.
 pub const DRIVEN_STREAM: StreamId = StreamId(guest::abi::smmu::STREAM);
@@ -54,6 +55,8 @@ pub struct MachineConfig<'a> {
     pub policy: UpgradePolicy,
     /// What the SMMU is like.
     pub smmu: Knobs,
+    /// Who drives it.
+    pub driver: SmmuDriver,
     /// The payload, an ELF file.
     pub image: &'a [u8],
     /// How long a run may take before it is stopped.
@@ -94,6 +97,11 @@ impl Machine {
     /// Guest memory.
     pub fn ram(&self) -> &Ram {
         &self.ram
+    }
+
+    /// The root of the guest's page tables.
+    pub fn root(&self) -> Gpa {
+        self.built.root
     }
 
     /// The format of the guest's page tables.

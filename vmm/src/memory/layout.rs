@@ -75,10 +75,15 @@ pub enum LayoutError {
 }
 
 /// The fixed areas that the pool must keep clear of.
-const FIXED: [(&str, u64, u64); 4] = [
+const FIXED: [(&str, u64, u64); 5] = [
     ("the payload image", layout::IMAGE, layout::IMAGE_END),
     ("the system tables", layout::SYSTEM, layout::SYSTEM_END),
     ("the programs", layout::PROGRAMS, layout::SHARED_END),
+    (
+        "the SMMU driver's tables",
+        layout::SMMU_TABLES,
+        layout::SMMU_TABLES_END,
+    ),
     ("the scenario's frames", layout::FRAMES, layout::FRAMES_END),
 ];
 

@@ -27,6 +27,7 @@ struct RunDocument {
     policy: String,
     /// Every knob of the SMMU, and what it was.
     smmu_knobs: BTreeMap<&'static str, String>,
+    smmu_driver: String,
     /// Null for a run that was stopped before there was one.
     verdict: Option<String>,
     as_expected: bool,
@@ -160,6 +161,7 @@ fn run(host: &Host, flagship: &Flagship) -> RunDocument {
         scenario: NAME,
         policy: flagship.policy.to_string(),
         smmu_knobs: flagship.smmu.values().into_iter().collect(),
+        smmu_driver: flagship.driver.to_string(),
         verdict: flagship.verdict().map(|verdict| verdict.to_string()),
         as_expected: flagship.is_as_expected(),
         stopped: run.stopped.as_ref().map(ToString::to_string),

@@ -191,7 +191,7 @@ fn knobs(flagship: &Flagship) -> String {
     } else {
         &text
     };
-    format!("SMMU: {text}")
+    format!("SMMU: {text}; driven by: {}", flagship.driver)
 }
 
 /// The verdict in words.

@@ -10,6 +10,7 @@ use notifier::paging::ChangeKind;
 use notifier::secondary::smmu::Knobs;
 
 use super::TrackerKind;
+use crate::driver::SmmuDriver;
 use crate::machine::{Machine, MachineConfig, MachineError, Run};
 use crate::memory::MemoryConfig;
 use crate::page_tables::page;
@@ -51,6 +52,7 @@ pub fn trap_works(kvm: &Kvm) -> Result<bool, MachineError> {
         tracker: TrackerKind::Trap,
         policy: UpgradePolicy::None,
         smmu: Knobs::default(),
+        driver: SmmuDriver::Vmm,
         image: guest::images::PAYLOAD,
         limit: LIMIT,
     };

@@ -1,4 +1,5 @@
-//! The engine on the event loop: doorbells, and looking again at what waits for the guest.
+//! The engine on the event loop: doorbells, and looking again at what waits, for the guest or for
+//! the device.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,7 @@ use super::carry::{Carrier, DmaCounts};
 use super::job::{Job, Progress};
 use super::request::{Refusal, Request};
 use super::translation::Translation;
+use crate::devices::Frame;
 use crate::memory::Ram;
 
 /// What an engine is made of.
@@ -26,6 +28,7 @@ pub(crate) struct EngineParts {
     pub(crate) ram: Ram,
     pub(crate) registers: Arc<Registers>,
     pub(crate) smmu: Arc<Smmu>,
+    pub(crate) frame: Arc<Frame>,
     pub(crate) stream: StreamId,
     pub(crate) driven: StreamId,
     pub(crate) asid: Asid,
@@ -38,17 +41,20 @@ pub(crate) struct EngineParts {
 /// It never waits for the guest inside: a job that has to is put aside and looked at again.
 pub(crate) struct Engine {
     registers: Arc<Registers>,
+    frame: Arc<Frame>,
     carrier: Carrier,
     /// By channel, those that wait.
     waiting: BTreeMap<usize, Job>,
     timer: TimerFd,
 }
 
-/// How often a job that waits for the guest is looked at.
+/// How often what waits for the guest, and a CMD_SYNC that waits for the device, are looked at.
 const INTERVAL: Duration = Duration::from_micros(100);
 
 /// What the timer's events carry; channels are counted from 0.
 const TIMER: u32 = u32::MAX;
+/// What those of the SMMU's register frame carry.
+const FRAME: u32 = u32::MAX - 1;
 
 impl Engine {
     /// An engine that has not been rung.
@@ -65,6 +71,7 @@ impl Engine {
         };
         Ok(Self {
             registers: parts.registers,
+            frame: parts.frame,
             carrier: Carrier {
                 ram: parts.ram,
                 translation,
@@ -115,7 +122,7 @@ impl Engine {
         let status = match went {
             Ok((Progress::Waits, job)) => {
                 self.waiting.insert(channel, job);
-                return self.tick(INTERVAL);
+                return;
             }
             Ok((Progress::Ended(status), _)) => status,
             Err(refusal) => {
@@ -132,10 +139,46 @@ impl Engine {
         }
     }
 
-    /// Rings once, so long from now.
-    fn tick(&mut self, after: Duration) {
-        if let Err(error) = self.timer.reset(after, None) {
-            log::error!("a DMA transfer that waits for the guest is not looked at again: {error}");
+    /// Lets the SMMU go on after whatever happened; sets the timer if something has to wait.
+    fn settle(&mut self) {
+        let syncing = self.frame.go_on();
+        if syncing || !self.waiting.is_empty() {
+            self.tick();
+        }
+    }
+
+    /// Rings once, soon.
+    fn tick(&mut self) {
+        if let Err(error) = self.timer.reset(INTERVAL, None) {
+            log::error!("what waits for the guest or the device is not looked at again: {error}");
+        }
+    }
+}
+
+impl Engine {
+    fn timer_rang(&mut self) {
+        // It has rung, so this does not wait.
+        if let Err(error) = self.timer.wait() {
+            log::debug!("the DMA engine's timer rang for nothing: {error}");
+        }
+        self.look_again();
+    }
+
+    fn frame_rang(&self) {
+        if let Err(error) = self.frame.bell().read() {
+            log::debug!("the SMMU's bell rang for nothing: {error}");
+        }
+    }
+
+    /// However often it rang: the channel has one descriptor.
+    fn doorbell_rang(&mut self, channel: u32) {
+        let Ok(channel) = usize::try_from(channel) else {
+            return;
+        };
+        let bells = self.registers.doorbells();
+        let rang = bells.get(channel).map(|bell| bell.read());
+        if matches!(rang, Some(Ok(_))) {
+            self.ring(channel);
         }
     }
 }
@@ -145,7 +188,8 @@ impl MutEventSubscriber for Engine {
         let bells = (0..).zip(self.registers.doorbells());
         let bells = bells.map(|(channel, bell)| Events::with_data(bell, channel, EventSet::IN));
         let timer = Events::with_data(&self.timer, TIMER, EventSet::IN);
-        for events in bells.chain([timer]) {
+        let frame = Events::with_data(self.frame.bell(), FRAME, EventSet::IN);
+        for events in bells.chain([timer, frame]) {
             if let Err(error) = ops.add(events) {
                 log::error!("the DMA engine has not all of its events: {error}");
             }
@@ -153,24 +197,11 @@ impl MutEventSubscriber for Engine {
     }
 
     fn process(&mut self, events: Events, _: &mut EventOps) {
-        if events.data() == TIMER {
-            // It has rung, so this does not wait.
-            if let Err(error) = self.timer.wait() {
-                log::debug!("the DMA engine's timer rang for nothing: {error}");
-            }
-            return self.look_again();
+        match events.data() {
+            TIMER => self.timer_rang(),
+            FRAME => self.frame_rang(),
+            channel => self.doorbell_rang(channel),
         }
-        let Ok(channel) = usize::try_from(events.data()) else {
-            return;
-        };
-        // However often it rang: the channel has one descriptor.
-        let rang = self
-            .registers
-            .doorbells()
-            .get(channel)
-            .map(|bell| bell.read());
-        if matches!(rang, Some(Ok(_))) {
-            self.ring(channel);
-        }
+        self.settle();
     }
 }

@@ -13,6 +13,7 @@ use notifier::oracle::Verdict;
 use notifier::secondary::smmu::Knobs;
 
 use super::Check;
+use crate::driver::SmmuDriver;
 use crate::machine::{Machine, MachineConfig, MachineError, Run};
 use crate::policy::UpgradePolicy;
 use script::Script;
@@ -28,6 +29,8 @@ pub struct Flagship {
     pub policy: UpgradePolicy,
     /// The SMMU that it ran with.
     pub smmu: Knobs,
+    /// Who drove it.
+    pub driver: SmmuDriver,
     /// What is known of the run.
     pub run: Run,
     /// The device's write to the upgraded page, if the run came to its end.
@@ -52,16 +55,17 @@ impl Flagship {
     /// [`MachineError`] if there is no machine.
     pub fn run(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Self, MachineError> {
         let machine = Machine::new(kvm, config)?;
-        let script = Script::write(&machine, config.vcpus)?;
+        let theory = Theory {
+            policy: config.policy,
+            knobs: config.smmu,
+            driver: config.driver,
+        };
+        let script = Script::write(&machine, config.vcpus, &theory)?;
         for (index, program) in (0..).zip(script.programs()) {
             machine.load_program(index, program.ops())?;
         }
         let ram = machine.ram().clone();
         let run = machine.run(kvm)?;
-        let theory = Theory {
-            policy: config.policy,
-            knobs: config.smmu,
-        };
         let (write, checks) = match run.stopped {
             None => {
                 let checks = expect::checks(&script, &ram, &run, theory);
@@ -72,6 +76,7 @@ impl Flagship {
         Ok(Self {
             policy: config.policy,
             smmu: config.smmu,
+            driver: config.driver,
             run,
             write,
             checks,

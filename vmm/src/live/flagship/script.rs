@@ -2,8 +2,12 @@
 
 use guest::abi::dma::{self, Descriptor};
 use guest::abi::layout::{FLAGS, FRAMES, PAGE, WINDOW};
+use guest::abi::smmu;
 use notifier::addr::{Gpa, PageSize, Permissions};
+use notifier::secondary::smmu::Httu;
 
+use super::theory::Theory;
+use crate::driver::SmmuDriver;
 use crate::live::{OpIndex, Program, Transfer};
 use crate::machine::{Machine, MachineError};
 use crate::page_tables::page;
@@ -87,13 +91,50 @@ impl Entries {
 }
 
 /// A program for the first vCPU that is being written.
-struct Writer {
+struct Writer<'a> {
+    theory: &'a Theory,
     program: Program,
     transfers: u64,
     entries: Entries,
 }
 
-impl Writer {
+impl Writer<'_> {
+    /// The stream that the device behind the SMMU is.
+    fn stream(&self) -> u64 {
+        match self.theory.driver {
+            SmmuDriver::Vmm => dma::STREAM_SMMU,
+            SmmuDriver::Guest => dma::STREAM_DRIVEN,
+        }
+    }
+
+    /// The guest's driver, if it has one, turns the SMMU on.
+    fn drive(&mut self, root: Gpa) {
+        let marks = match self.theory.knobs.httu {
+            Httu::None => 0,
+            Httu::Access => smmu::CD_ACCESS,
+            Httu::AccessDirty => smmu::CD_ACCESS | smmu::CD_DIRTY,
+        };
+        if self.theory.driver == SmmuDriver::Guest {
+            let flags = smmu::CD_RECORD | marks;
+            self.program.smmu_configure(root, smmu::ASID, flags);
+        }
+    }
+
+    /// It invalidates a page so many times.
+    fn invalidate(&mut self, number: u64, times: u64) {
+        if self.theory.driver == SmmuDriver::Guest {
+            for _ in 0..times {
+                self.program.smmu_invalidate(address(number), smmu::ASID);
+            }
+        }
+    }
+
+    /// Something was taken away from a page: the CPU's flush, and the driver's.
+    fn flush_revoked(&mut self, number: u64) {
+        self.program.invalidate(address(number));
+        self.invalidate(number, self.theory.after_revocation());
+    }
+
     fn set(&mut self, number: u64, entry: u64) {
         let slot = self.entries.slots[usize::try_from(number).unwrap_or(0)];
         self.program.set_entry(slot, entry);
@@ -153,6 +194,7 @@ impl Writer {
         let slot = self.entries.slots[0];
         self.program.on_write_fault(address(UPGRADED), slot, differ);
         let store = self.program.store(address(UPGRADED), STORED);
+        self.invalidate(UPGRADED, self.theory.after_upgrade());
         (store, self.program.load(address(UPGRADED)))
     }
 
@@ -176,20 +218,27 @@ fn reader(index: u64) -> (Program, OpIndex) {
 
 impl Script {
     /// Writes the programs for a machine with this many vCPUs.
-    pub(super) fn write(machine: &Machine, vcpus: u64) -> Result<Self, MachineError> {
+    pub(super) fn write(
+        machine: &Machine,
+        vcpus: u64,
+        theory: &Theory,
+    ) -> Result<Self, MachineError> {
         let mut writer = Writer {
+            theory,
             program: Program::default(),
             transfers: 0,
             entries: Entries::new(machine)?,
         };
+        let stream = writer.stream();
+        writer.drive(machine.root());
         writer.map();
-        let first_reads = [dma::STREAM_SMMU, dma::STREAM_SHADOW].map(|stream| writer.warm(stream));
-        let read_unmapped = writer.read(dma::STREAM_SMMU, MAPPED_LATE);
+        let first_reads = [stream, dma::STREAM_SHADOW].map(|stream| writer.warm(stream));
+        let read_unmapped = writer.read(stream, MAPPED_LATE);
 
         let (upgrading_store, stored) = writer.upgrade();
 
         writer.program.report(3);
-        let write_upgraded = writer.write(dma::STREAM_SMMU, UPGRADED, DEVICE_DATA);
+        let write_upgraded = writer.write(stream, UPGRADED, DEVICE_DATA);
         let sees_device_data = writer.program.check(address(UPGRADED), PAGE, DEVICE_DATA);
         let keeps_stored = writer.program.load(address(UPGRADED));
         let shadow_write = writer.write(dma::STREAM_SHADOW, UPGRADED, SHADOW_DATA);
@@ -197,22 +246,22 @@ impl Script {
 
         writer.program.report(4);
         writer.set(MAPPED_LATE, writer.read_write(MAPPED_LATE));
-        let write_mapped = writer.write(dma::STREAM_SMMU, MAPPED_LATE, LATE_DATA);
+        let write_mapped = writer.write(stream, MAPPED_LATE, LATE_DATA);
         let own_sight = writer.program.check(address(MAPPED_LATE), PAGE, LATE_DATA);
         writer.meet(vcpus.saturating_sub(1));
         writer.set(DOWNGRADED, writer.read_only(DOWNGRADED));
-        writer.program.invalidate(address(DOWNGRADED));
+        writer.flush_revoked(DOWNGRADED);
         let store_downgraded = writer.program.store(address(DOWNGRADED), STORED);
-        let write_downgraded = writer.write(dma::STREAM_SMMU, DOWNGRADED, DEVICE_DATA);
+        let write_downgraded = writer.write(stream, DOWNGRADED, DEVICE_DATA);
         let keeps_guest_data = writer
             .program
             .check(address(DOWNGRADED), PAGE, GUEST_DATA[1]);
 
         writer.program.report(5);
         writer.set(UNMAPPED, 0);
-        writer.program.invalidate(address(UNMAPPED));
+        writer.flush_revoked(UNMAPPED);
         let load_unmapped = writer.program.load(address(UNMAPPED));
-        let read_after_unmap = writer.read(dma::STREAM_SMMU, UNMAPPED);
+        let read_after_unmap = writer.read(stream, UNMAPPED);
 
         let (readers, sights): (Vec<_>, Vec<_>) = (1..vcpus).map(reader).unzip();
         Ok(Self {
