@@ -83,6 +83,24 @@ fn each_policy_has_its_verdict_and_its_costs() {
 }
 
 #[test]
+fn a_run_says_which_smmu_it_had_and_who_drove_it() {
+    with_kvm(|_| {
+        let arguments = ["run", "--json", "--upgrade-notify", "none"];
+        let knobs = ["--smmu", "deny=walk,latency=50", "--driver", "guest"];
+        let ended = stalemate(arguments.into_iter().chain(knobs));
+        let document = document(ended.verify_code(0));
+        assert_eq!(document["verdict"], "coherent");
+        assert_eq!(document["smmu_driver"], "guest");
+        assert_eq!(document["smmu_knobs"]["deny"], "walk");
+        assert_eq!(document["smmu_knobs"]["latency"], "50");
+        assert_eq!(document["smmu_knobs"]["btm"], "off");
+        let usual = run("secondary-tlb");
+        assert_eq!(usual["smmu_driver"], "vmm");
+        assert_eq!(usual["smmu_knobs"]["deny"], "keep");
+    });
+}
+
+#[test]
 fn changes_are_those_that_the_guest_made() {
     with_kvm(|_| {
         let expected = serde_json::json!({

@@ -125,3 +125,19 @@ fn common_options_work_with_and_without_a_command() {
         stalemate(["--vcpus", "2", "run", "--mem", "32M"]).verify_code(0);
     });
 }
+
+#[test]
+fn a_run_says_which_smmu_it_had() {
+    with_kvm(|_| {
+        let usual = stalemate(["run"]);
+        let usual = &usual.verify_code(0).stdout;
+        assert!(usual.contains("SMMU: every knob as by default; driven by: vmm"));
+        let arguments = ["run", "--upgrade-notify", "none", "--driver", "guest"];
+        let starved = stalemate(arguments.into_iter().chain(["--smmu", "httu=ad"]));
+        let starved = &starved.verify_code(1).stdout;
+        assert!(
+            starved.contains("SMMU: httu=ad; driven by: guest"),
+            "{starved}"
+        );
+    });
+}

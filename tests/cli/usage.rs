@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
+use notifier::secondary::smmu::Knobs;
+
 use crate::runner::stalemate;
 
 #[test]
@@ -11,6 +13,29 @@ fn an_unknown_policy_is_refused_with_those_that_there_are() {
     ended.verify_bad_usage(&["sometimes"]);
     for policy in ["none", "range", "secondary-tlb"] {
         assert!(ended.stderr.contains(policy), "{ended:#?}");
+    }
+}
+
+#[test]
+fn knobs_that_there_are_not_are_refused_with_those_that_there_are() {
+    let ended = stalemate(["run", "--smmu", "denied=walk"]);
+    ended.verify_bad_usage(&["denied", "deny, btm, httu, ats, tlbi, latency, sync"]);
+    stalemate(["run", "--smmu", "deny=no"]).verify_bad_usage(&["keep, walk, random"]);
+    stalemate(["run", "--smmu", "latency=100001"]).verify_bad_usage(&["from 0 to 100000"]);
+    stalemate(["run", "--smmu", "deny"]).verify_bad_usage(&["name=value"]);
+    stalemate(["run", "--smmu", "ats=on,ats=on"]).verify_bad_usage(&["twice"]);
+    let ended = stalemate(["run", "--driver", "nobody"]);
+    ended.verify_bad_usage(&["nobody"]);
+    assert!(ended.stderr.contains("vmm, guest"), "{ended:#?}");
+}
+
+#[test]
+fn help_lists_every_knob_with_what_it_can_be() {
+    let help = stalemate(["run", "--help"]);
+    help.verify_code(0);
+    for (name, values) in Knobs::all() {
+        let line = format!("{name:<12}  {}", values.join(", "));
+        assert!(help.stdout.contains(&line), "no {line} in {}", help.stdout);
     }
 }
 

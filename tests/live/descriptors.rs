@@ -85,7 +85,12 @@ fn a_descriptor_that_makes_no_sense_is_refused() {
                 command: u64::MAX,
                 ..good
             },
-            Descriptor { stream: 2, ..good },
+            Descriptor { stream: 3, ..good },
+            Descriptor {
+                stream: dma::STREAM_SHADOW,
+                hold: 1,
+                ..good
+            },
             Descriptor {
                 stream: u64::MAX,
                 ..good

@@ -120,11 +120,11 @@ fn one_channel_holds_and_another_works() {
             let reading = transfer::held(transfer::read(page::address(0), PAGE));
             ops.extend(transfer::start(0, 0, reading));
             ops.push(op::wait_until(transfer::begun_word(0), 1));
+            // A bell for a channel that is busy means nothing. It comes before the other's.
+            ops.extend(transfer::ring(0, transfer::descriptor(0)));
             let writing = transfer::write(page::address(0), PAGE, SEED + 1);
             ops.extend(transfer::start(1, 1, writing));
             ops.push(transfer::finish(1));
-            // A bell for a channel that is busy means nothing.
-            ops.extend(transfer::ring(0, transfer::descriptor(0)));
             ops.push(op::store(transfer::hold_word(0), 0, 8));
             ops.push(transfer::finish(0));
             ops
