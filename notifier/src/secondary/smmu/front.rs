@@ -52,7 +52,7 @@ impl Front {
     }
 
     /// Writes a register. Commands that this submits have been consumed on return, up to a CMD_SYNC
-    /// that has to wait: then [`poke`](Self::poke) again.
+    /// that has to wait, or to the 2,048th: then [`poke`](Self::poke) again.
     pub fn write(&self, offset: u64, width: Width, value: u64) {
         if !self.0.write(offset, width, value).is_empty() {
             self.poke();

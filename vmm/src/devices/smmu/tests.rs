@@ -188,3 +188,27 @@ fn what_the_smmu_writes_does_not_reach_page_tables() {
     let aborted = u64::from(GlobalErrors::MSI_CMDQ_ABT_ERR.bits());
     assert_eq!(read(&frame, smmu::GERROR, 4), aborted);
 }
+
+/// A large queue, full: a register write consumes some, and who is rung the rest.
+#[test]
+fn a_full_queue_holds_nobody_up() {
+    let (frame, ram) = frame();
+    let (queue, bits) = (0x80_0000_u64, 18_u64);
+    let command = smmu::CFGI_ALL.map(u64::to_le_bytes).concat();
+    ram.write(Gpa::new(queue), &command.repeat(1 << bits))
+        .unwrap();
+    write(&frame, smmu::CMDQ_BASE, queue | bits, 8);
+    write(&frame, smmu::CR0, smmu::CR0_CMDQEN, 4);
+    write(&frame, smmu::CMDQ_PROD, 1 << bits, 4);
+    let consumed = read(&frame, smmu::CMDQ_CONS, 4);
+    assert!((1..=4096).contains(&consumed), "{consumed}");
+    let mut rounds = 0;
+    while frame.go_on() {
+        rounds += 1;
+    }
+    assert_eq!(read(&frame, smmu::CMDQ_CONS, 4), 1 << bits);
+    assert!(
+        (1 << bits >> 13..=1 << bits >> 10).contains(&rounds),
+        "{rounds}"
+    );
+}

@@ -48,9 +48,13 @@ pub enum Progress {
     Syncing,
     /// It stopped now.
     Stopped(CommandFailure),
-    /// After as many commands as the queue has entries: run again.
+    /// After as many commands as are consumed in a row: run again.
     More,
 }
+
+/// Commands that are consumed in a row, unless the queue has fewer entries: whoever wrote the register
+/// is not to wait for all of the 2^19 that there may be.
+const IN_A_ROW: u32 = 1024;
 
 /// What came of one command.
 enum Step {
@@ -60,10 +64,11 @@ enum Step {
 
 impl<C: Core> Interface<C> {
     /// Consumes commands: until there are none, one fails, a CMD_SYNC is pending, or as many were
-    /// consumed as the queue has entries. It never waits for one, so whoever else runs it too gets a
+    /// consumed as the queue has entries, or 1,024. It never waits for one, so whoever else runs it too gets a
     /// turn after each.
     pub fn run(&self) -> Progress {
-        let most = lock(&self.registers).command_queue().ring.entries();
+        let entries = lock(&self.registers).command_queue().ring.entries();
+        let most = entries.min(IN_A_ROW);
         for _ in 0..most {
             match self.step() {
                 Step::Consumed => {}
