@@ -137,6 +137,39 @@ fn flagship(
     flagship
 }
 
+/// A context descriptor is written anew, and the device is started: with the invalidation in
+/// between the new one counts, without it the old one still does.
+#[test]
+fn a_configuration_that_is_not_invalidated_is_told() {
+    on_every_tracker(|lab| {
+        for invalidated in [true, false] {
+            let ran = run(lab, "", |machine| {
+                let mut ops = vec![
+                    map(machine, page::read_write(machine, 0)),
+                    configure(machine, 0),
+                ];
+                ops.extend(read(0));
+                ops.push(op::smmu_configure(
+                    root(machine),
+                    smmu::ASID + 1,
+                    smmu::CD_RECORD,
+                ));
+                if invalidated {
+                    let all = notifier::secondary::smmu::Command::CfgiAll.encode();
+                    ops.extend([op::smmu_command(all), op::smmu_sync()]);
+                }
+                ops.extend(read(1));
+                ops
+            });
+            assert_eq!([0, 1].map(|number| ended(&ran, number)), [DONE; 2]);
+            let found = ran.run.findings.violations.iter();
+            let kinds: Vec<_> = found.map(|found| found.kind).collect();
+            let expected = [ViolationKind::StaleConfiguration];
+            assert_eq!(kinds, expected[usize::from(invalidated)..]);
+        }
+    });
+}
+
 #[test]
 fn before_the_driver_comes_traffic_passes_untranslated() {
     on_every_tracker(|lab| {

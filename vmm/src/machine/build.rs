@@ -6,10 +6,10 @@ use guest::abi::{dma, layout, port, program, smmu};
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
 use notifier::addr::Gpa;
 use notifier::contract::{AddressSpace, RegisterError, Subscription};
-use notifier::oracle::Oracle;
+use notifier::oracle::{DirtyManagement, Oracle};
 use notifier::paging::{Format, Tree};
 use notifier::secondary::shadow::Shadow;
-use notifier::secondary::smmu::{Context, EndInvalidates, Smmu, Sva};
+use notifier::secondary::smmu::{Context, EndInvalidates, Httu, Knobs, Smmu, Sva};
 
 use super::{ASID, DRIVEN_STREAM, Machine, MachineConfig, MachineError, STREAM, TLB_ENTRIES};
 use crate::bus::{Bus, Space};
@@ -116,7 +116,7 @@ impl Watched {
         config: &MachineConfig<'_>,
     ) -> Result<Self, MachineError> {
         let tree = Tree::read(Arc::clone(format), ram, root, ram.layout().page_tables())?;
-        let oracle = Arc::new(Oracle::new());
+        let oracle = Arc::new(Oracle::new().with_dirty_management(dirty_management(config.smmu)));
         oracle.begin(tree.pages());
         let memory = Arc::new(ram.clone());
         let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), oracle.clone()).with_knobs(config.smmu);
@@ -153,6 +153,14 @@ impl Watched {
             subscriptions.push(self.space.register_ranges(driver)?);
         }
         Ok(subscriptions)
+    }
+}
+
+/// Who marks pages dirty that the device writes.
+fn dirty_management(knobs: Knobs) -> DirtyManagement {
+    match knobs.httu {
+        Httu::AccessDirty => DirtyManagement::Hardware,
+        Httu::None | Httu::Access => DirtyManagement::Software,
     }
 }
 

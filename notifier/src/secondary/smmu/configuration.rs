@@ -170,6 +170,22 @@ impl Smmu {
         }
     }
 
+    /// What an access of `from` would find of its configuration, without making one.
+    pub fn found_configuration(&self, from: impl Into<Requester>) -> Configuration {
+        match self
+            .streams
+            .all()
+            .get(&from.into())
+            .map(|known| &known.source)
+        {
+            Some(Source::Tables(structures)) => {
+                let differs = self.differing(structures);
+                differs.map_or(Configuration::Cached, Configuration::CachedDiffers)
+            }
+            Some(Source::Hand(_)) | None => Configuration::Fetched,
+        }
+    }
+
     fn tell_known(&self, from: Requester, iova: Iova, access: Access, known: &Known) {
         let Source::Tables(structures) = &known.source else {
             return;

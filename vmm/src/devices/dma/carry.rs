@@ -6,7 +6,7 @@ use guest::abi::dma::{self, Descriptor};
 use notifier::addr::{Access, Gpa};
 use notifier::oracle::Oracle;
 
-use super::request::Refusal;
+use super::request::{Refusal, Request};
 use super::translation::Translation;
 use crate::lock::lock;
 use crate::memory::Ram;
@@ -65,6 +65,15 @@ impl Carrier {
             begun: 0,
             ..Descriptor::from_bytes(&bytes)
         })
+    }
+
+    /// The doorbell: whoever rang it relies on what the stream table says of the stream now.
+    pub(super) fn rely_on_configuration(&self, request: &Request) {
+        let translation = &self.translation;
+        if let Some(stream) = translation.stream_id(request.stream) {
+            let found = translation.smmu.found_configuration(stream);
+            self.oracle.relied_on_configuration(stream, None, found);
+        }
     }
 
     /// The status last: who sees it sees all the rest.

@@ -107,7 +107,10 @@ impl Engine {
     fn begin(&self, address: Gpa) -> Result<Job, Refusal> {
         let descriptor = self.carrier.fetch(address)?;
         match Request::new(&descriptor) {
-            Ok(request) => Ok(Job::new(address, descriptor, request)),
+            Ok(request) => {
+                self.carrier.rely_on_configuration(&request);
+                Ok(Job::new(address, descriptor, request))
+            }
             Err(refusal) => {
                 self.carrier
                     .write_back(address, descriptor, dma::STATUS_REFUSED)?;
