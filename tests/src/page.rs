@@ -3,7 +3,7 @@
 
 use guest::abi::layout::{FRAMES, PAGE, WINDOW};
 use notifier::addr::{Gpa, Gva, PageSize, Permissions};
-use notifier::paging::{Leaf, LeafHints, Level, Meaning, TableMemory};
+use notifier::paging::{Leaf, Level, Meaning, TableMemory};
 use vmm::machine::Machine;
 
 /// Guest-virtual and I/O-virtual address of a page.
@@ -36,17 +36,7 @@ pub fn entry(machine: &Machine, number: u64, permissions: Permissions) -> u64 {
 /// A page at `output` that is marked as used, and as written if it can be, so that no walker needs
 /// to mark it.
 pub fn leaf(output: u64, size: PageSize, permissions: Permissions) -> Leaf {
-    Leaf {
-        output: Gpa::new(output),
-        size,
-        permissions,
-        accessed: true,
-        dirty: permissions.contains(Permissions::WRITE),
-        global: false,
-        memory_type: 0,
-        software: 0,
-        hints: LeafHints::empty(),
-    }
+    Leaf::page(Gpa::new(output), size, permissions)
 }
 
 /// An entry that says `leaf`.

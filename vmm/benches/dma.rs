@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use notifier::addr::{Access, AddrRange, Asid, Gpa, Gva, Iova, PageSize, Permissions, StreamId};
 use notifier::paging::x86_64::X86_64;
-use notifier::paging::{Builder, Leaf, LeafHints};
+use notifier::paging::{Builder, Leaf};
 use notifier::secondary::smmu::{Context, Smmu};
 use vmm::memory::{Layout, MemoryConfig, Ram};
 
@@ -65,17 +65,7 @@ impl Bench {
 }
 
 fn leaf(frame: u64) -> Leaf {
-    Leaf {
-        output: Gpa::new(frame),
-        size: PageSize::K4,
-        permissions: Permissions::READ_WRITE,
-        accessed: true,
-        dirty: true,
-        global: false,
-        memory_type: 0,
-        software: 0,
-        hints: LeafHints::empty(),
-    }
+    Leaf::page(Gpa::new(frame), PageSize::K4, Permissions::READ_WRITE)
 }
 
 fn main() {

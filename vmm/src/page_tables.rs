@@ -2,7 +2,7 @@
 
 use guest::abi::layout;
 use notifier::addr::{Gpa, Gva, PageSize, Permissions};
-use notifier::paging::{BuildError, Builder, Format, Leaf, LeafHints};
+use notifier::paging::{BuildError, Builder, Format, Leaf};
 
 use crate::memory::Ram;
 
@@ -20,17 +20,7 @@ pub(crate) struct Built {
 
 /// An ordinary page of `size` at `output`: used and written, so that no walker needs to mark it.
 pub(crate) fn page(output: Gpa, size: PageSize, permissions: Permissions) -> Leaf {
-    Leaf {
-        output,
-        size,
-        permissions,
-        accessed: true,
-        dirty: permissions.contains(Permissions::WRITE),
-        global: false,
-        memory_type: 0,
-        software: 0,
-        hints: LeafHints::empty(),
-    }
+    Leaf::page(output, size, permissions)
 }
 
 /// Maps memory one to one (as far as the payload needs it), the devices, and the tables for the

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use notifier::addr::{Access, AddrRange, Asid, Gpa, Iova, PageSize, Permissions};
 use notifier::contract::Step;
-use notifier::paging::{Leaf, LeafHints};
+use notifier::paging::Leaf;
 use notifier::secondary::cache::{
     Fate, Inserted, Space, SpaceKey, SpaceTag, StreamWorld, Tlb, WAYS,
 };
@@ -151,17 +151,7 @@ impl Cache for OtherSmmu {
 
 /// An ordinary read-write page.
 pub(crate) fn leaf(target: u64) -> Leaf {
-    Leaf {
-        output: Gpa::new(target),
-        size: PageSize::K4,
-        permissions: Permissions::READ_WRITE,
-        accessed: true,
-        dirty: true,
-        global: false,
-        memory_type: 0,
-        software: 0,
-        hints: LeafHints::empty(),
-    }
+    Leaf::page(Gpa::new(target), PageSize::K4, Permissions::READ_WRITE)
 }
 
 /// rust-vmm's: a map of merged ranges without a bound.

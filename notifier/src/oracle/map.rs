@@ -51,17 +51,7 @@ mod tests {
     use crate::addr::{Gpa, PageSize, Permissions};
 
     fn leaf(output: u64) -> Leaf {
-        Leaf {
-            output: Gpa::new(output),
-            size: PageSize::M2,
-            permissions: Permissions::READ_ONLY,
-            accessed: true,
-            dirty: false,
-            global: false,
-            memory_type: 0,
-            software: 0,
-            hints: crate::paging::LeafHints::empty(),
-        }
+        Leaf::page(Gpa::new(output), PageSize::M2, Permissions::READ_ONLY)
     }
 
     #[test]

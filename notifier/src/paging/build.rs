@@ -157,17 +157,7 @@ mod tests {
     }
 
     fn page(output: u64, size: PageSize) -> Leaf {
-        Leaf {
-            output: Gpa::new(output),
-            size,
-            permissions: Permissions::READ_WRITE,
-            accessed: true,
-            dirty: true,
-            global: false,
-            memory_type: 0,
-            software: 0,
-            hints: crate::paging::LeafHints::empty(),
-        }
+        Leaf::page(Gpa::new(output), size, Permissions::READ_WRITE)
     }
 
     #[test]

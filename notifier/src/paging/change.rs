@@ -154,17 +154,7 @@ mod tests {
     use crate::addr::{Gpa, PageSize, Permissions};
     use crate::paging::LeafHints;
 
-    const PAGE: Leaf = Leaf {
-        output: Gpa::new(0x50_0000),
-        size: PageSize::K4,
-        permissions: Permissions::READ_ONLY,
-        accessed: true,
-        dirty: false,
-        global: false,
-        memory_type: 0,
-        software: 0,
-        hints: LeafHints::empty(),
-    };
+    const PAGE: Leaf = Leaf::page(Gpa::new(0x50_0000), PageSize::K4, Permissions::READ_ONLY);
 
     fn kind(old: Option<Leaf>, new: Option<Leaf>) -> Option<ChangeKind> {
         let range = AddrRange::page(Gva::new(0x1000), PageSize::K4);

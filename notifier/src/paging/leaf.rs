@@ -47,6 +47,22 @@ bitflags::bitflags! {
 }
 
 impl Leaf {
+    /// A page that was used, and if it can be written was written: no walker has to mark it. It is
+    /// bound to its address space, of memory type 0, and says nothing else.
+    pub const fn page(output: Gpa, size: PageSize, permissions: Permissions) -> Self {
+        Self {
+            output,
+            size,
+            permissions,
+            accessed: true,
+            dirty: permissions.contains(Permissions::WRITE),
+            global: false,
+            memory_type: 0,
+            software: 0,
+            hints: LeafHints::empty(),
+        }
+    }
+
     /// Where `address`, which lies in this page, leads.
     pub fn translate<A: Address>(&self, address: A) -> Gpa {
         Gpa::new(self.output.raw() | address.page_offset(self.size))

@@ -3,7 +3,7 @@
 use guest::abi::op::{self, Op};
 use guest::abi::{dma, layout, program};
 use notifier::addr::{Address, Gpa, PageSize, Permissions};
-use notifier::paging::{ChangeKind, Format, Leaf, LeafHints};
+use notifier::paging::{ChangeKind, Format, Leaf};
 
 /// Entries of a page table, and so of what one table can be written in a run.
 const ENTRIES: u64 = 512;
@@ -145,17 +145,7 @@ const fn no_frame(permissions: Permissions) -> Page {
 impl Page {
     fn leaf(self, number: u64) -> Leaf {
         let frame = self.first_frame + number % self.frames * layout::PAGE;
-        Leaf {
-            output: Gpa::new(frame),
-            size: PageSize::K4,
-            permissions: self.permissions,
-            accessed: true,
-            dirty: self.permissions.contains(Permissions::WRITE),
-            global: false,
-            memory_type: 0,
-            software: 0,
-            hints: LeafHints::empty(),
-        }
+        Leaf::page(Gpa::new(frame), PageSize::K4, self.permissions)
     }
 }
 

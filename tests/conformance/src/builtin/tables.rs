@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use notifier::addr::{Access, AddrRange, Gpa, Gva, Iova, PageSize, Permissions, StreamId};
 use notifier::paging::x86_64::X86_64;
-use notifier::paging::{Builder, FlatMemory, Format, Leaf, LeafHints, TableMemoryMut};
+use notifier::paging::{Builder, FlatMemory, Format, Leaf, TableMemoryMut};
 use notifier::secondary::FaultKind;
 use notifier::secondary::smmu::Smmu;
 
@@ -21,17 +21,11 @@ const POOL: u64 = 0x8000;
 const FIRST_FRAME: Frame = Frame(0x1000);
 
 pub(super) fn leaf(frame: Frame) -> Leaf {
-    Leaf {
-        output: Gpa::new(frame.0 << PageSize::K4.shift()),
-        size: PageSize::K4,
-        permissions: Permissions::READ_WRITE,
-        accessed: true,
-        dirty: true,
-        global: false,
-        memory_type: 0,
-        software: 0,
-        hints: LeafHints::empty(),
-    }
+    Leaf::page(
+        Gpa::new(frame.0 << PageSize::K4.shift()),
+        PageSize::K4,
+        Permissions::READ_WRITE,
+    )
 }
 
 /// The memory, and which frames were used.

@@ -17,17 +17,7 @@ fn key(asid: u16) -> SpaceKey {
 }
 
 fn leaf(size: PageSize, output: u64) -> Leaf {
-    Leaf {
-        output: Gpa::new(output),
-        size,
-        permissions: Permissions::READ_ONLY,
-        accessed: true,
-        dirty: false,
-        global: false,
-        memory_type: 0,
-        software: 0,
-        hints: LeafHints::empty(),
-    }
+    Leaf::page(Gpa::new(output), size, Permissions::READ_ONLY)
 }
 
 fn page(iova: u64, size: PageSize) -> AddrRange<Iova> {

@@ -59,17 +59,7 @@ fn stage2() -> vmsa::Stage2 {
 }
 
 fn leaf(output: u64, permissions: Permissions) -> Leaf {
-    Leaf {
-        output: Gpa::new(output),
-        size: PageSize::K4,
-        permissions,
-        accessed: true,
-        dirty: permissions.contains(Permissions::WRITE),
-        global: false,
-        memory_type: 0,
-        software: 0,
-        hints: LeafHints::empty(),
-    }
+    Leaf::page(Gpa::new(output), PageSize::K4, permissions)
 }
 
 /// A page of stage 2, which says nothing of who asks.
