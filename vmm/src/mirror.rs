@@ -64,10 +64,22 @@ pub struct Window {
     expected: Vec<Change>,
     structural: bool,
     changing: Option<Changing>,
+    /// What it will do to the way to tables.
+    tables: Vec<TableChange>,
     /// What range subscribers were told that it takes away.
     revoked: Option<AddrRange<Gva>>,
     invalidation: Option<contract::Window<Mutation<Tree>>>,
     oracle: Arc<Oracle>,
+}
+
+/// What a write would change.
+#[derive(Default)]
+struct Preview {
+    changes: Vec<Change>,
+    /// In the places of tables.
+    tables: Vec<TableChange>,
+    /// Whether anything of it is on the way to a table.
+    structural: bool,
 }
 
 impl Window {
@@ -91,6 +103,7 @@ impl Drop for Window {
     fn drop(&mut self) {
         if let Some(changing) = self.changing.take() {
             self.oracle.called_off(changing);
+            self.oracle.tables_called_off(&self.tables);
         }
     }
 }
@@ -134,8 +147,13 @@ impl Mirror {
     /// [`MirrorError`] if it can't be followed.
     pub fn prepare(&self, write: PageTableWrite) -> Result<Window, MirrorError> {
         self.check(&write)?;
-        let (expected, structural) = self.preview(&write)?;
+        let Preview {
+            changes: expected,
+            tables,
+            structural,
+        } = self.preview(&write)?;
         let changing = self.oracle.changing(&expected);
+        self.oracle.tables_changing(&tables);
         let revoked = revocation(&expected);
         let start = |(event, range)| self.space.mutate().into_window(event, range);
         Ok(Window {
@@ -143,6 +161,7 @@ impl Mirror {
             expected,
             structural,
             changing: Some(changing),
+            tables,
             revoked: revoked.map(|(_, range)| range),
             invalidation: revoked.map(start),
             oracle: Arc::clone(&self.oracle),
@@ -213,15 +232,20 @@ impl Mirror {
         }
     }
 
-    /// What it would change, and whether any of it is structural.
-    fn preview(&self, write: &PageTableWrite) -> Result<(Vec<Change>, bool), MirrorError> {
+    /// What it would change.
+    fn preview(&self, write: &PageTableWrite) -> Result<Preview, MirrorError> {
         let table = self.space.lock_page_table();
-        let (mut changes, mut structural) = (Vec::new(), false);
+        let mut preview = Preview::default();
         for (slot, entry) in write.entries(&self.ram)? {
-            changes.extend(table.preview(&self.ram, slot, entry)?);
-            structural |= table.is_structural(slot, entry);
+            let changes = table.preview(&self.ram, slot, entry)?;
+            preview.changes.extend(changes);
+            if table.is_structural(slot, entry) {
+                preview.structural = true;
+                let tables = table.preview_tables(&self.ram, slot, entry)?;
+                preview.tables.extend(tables);
+            }
         }
-        Ok((changes, structural))
+        Ok(preview)
     }
 
     /// Brings the tree up to what now stands in memory where `write` was made.

@@ -28,6 +28,8 @@ struct Gone {
     since: Step,
     /// Whoever took it out has gone on.
     settled: bool,
+    /// How many are about to put it back: a walk may find it there before the oracle is told.
+    coming: u32,
 }
 
 impl Tables {
@@ -55,13 +57,41 @@ impl State {
             if let Some(new) = change.new {
                 self.tables.0.remove(&place(new));
             }
-            let settled = false;
+            let (settled, coming) = (false, 0);
             match change.old.map(place) {
                 Some(old) if self.tables.0.len() < GONE || self.tables.0.contains_key(&old) => {
-                    self.tables.0.insert(old, Gone { since, settled });
+                    self.tables.0.insert(
+                        old,
+                        Gone {
+                            since,
+                            settled,
+                            coming,
+                        },
+                    );
                 }
                 Some(_) => self.not_kept(),
                 None => {}
+            }
+        }
+    }
+
+    /// The tables that these would put somewhere are about to be there.
+    pub(super) fn tables_coming(&mut self, changes: &[TableChange]) {
+        self.each_coming(changes, |gone| gone.coming = gone.coming.saturating_add(1));
+    }
+
+    /// They are not going to be.
+    pub(super) fn tables_called_off(&mut self, changes: &[TableChange]) {
+        self.each_coming(changes, |gone| gone.coming = gone.coming.saturating_sub(1));
+    }
+
+    fn each_coming(&mut self, changes: &[TableChange], act: impl Fn(&mut Gone)) {
+        for change in changes {
+            let place = change
+                .new
+                .map(|new| (new, change.level, change.range.start()));
+            if let Some(gone) = place.and_then(|place| self.tables.0.get_mut(&place)) {
+                act(gone);
             }
         }
     }
@@ -72,6 +102,9 @@ impl State {
         };
         let step = self.note(Fact::TableUsed(cache, iova, *table));
         let held = Held::table(cache, table);
+        if gone.coming > 0 {
+            return;
+        }
         if gone.settled || self.is_invalidated(table.filled, &held, iova) {
             let seen = Seen::walk(step, cache, iova);
             self.violation(

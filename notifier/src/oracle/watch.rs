@@ -61,6 +61,18 @@ impl Oracle {
         lock(&self.0).make(announced, changes)
     }
 
+    /// Tables are about to be put into places, by whoever announced changes just now. From now on walks
+    /// may find them there. It ends with [`tables_made`](Self::tables_made), or with
+    /// [`tables_called_off`](Self::tables_called_off).
+    pub fn tables_changing(&self, changes: &[TableChange]) {
+        lock(&self.0).tables_coming(changes);
+    }
+
+    /// What was announced of tables is not going to be made.
+    pub fn tables_called_off(&self, changes: &[TableChange]) {
+        lock(&self.0).tables_called_off(changes);
+    }
+
     /// With the changes `made`, tables were taken out of their places or put there. Call it under the
     /// same lock, and before anything else changes.
     pub fn tables_made(&self, made: &mut Made, changes: &[TableChange]) {

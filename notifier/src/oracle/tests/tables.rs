@@ -167,3 +167,17 @@ fn tables_that_are_gone_are_remembered_up_to_a_bound() {
     }
     assert_eq!(bench.oracle.findings().not_kept, 5_000 - 4_096);
 }
+
+/// Who writes the entry that puts it back tells of that afterwards: a walk may be faster.
+#[test]
+fn a_table_that_is_about_to_be_put_back_may_be_found_there() {
+    let bench = Bench::new(Oracle::new(), leaf(0, RW));
+    apply(&bench, &[unlink()]);
+    bench.oracle.tables_changing(&[link()]);
+    let table = cached(&bench);
+    bench.oracle.table_used(WALK, page(0), &table);
+    assert_eq!(bench.kinds(), []);
+    bench.oracle.tables_called_off(&[link()]);
+    bench.oracle.table_used(WALK, page(0), &table);
+    assert_eq!(bench.kinds(), [ViolationKind::StaleTable]);
+}
