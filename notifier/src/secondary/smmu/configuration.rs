@@ -178,7 +178,7 @@ impl Smmu {
             .get(&from.into())
             .map(|known| &known.source)
         {
-            Some(Source::Tables(structures)) => {
+            Some(Source::Tables(structures, _)) => {
                 let differs = self.differing(structures);
                 differs.map_or(Configuration::Cached, Configuration::CachedDiffers)
             }
@@ -187,7 +187,7 @@ impl Smmu {
     }
 
     fn tell_known(&self, from: Requester, iova: Iova, access: Access, known: &Known) {
-        let Source::Tables(structures) = &known.source else {
+        let Source::Tables(structures, _) = &known.source else {
             return;
         };
         if self.observer.watches() {

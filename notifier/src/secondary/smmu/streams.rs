@@ -29,9 +29,13 @@ pub(super) enum Route {
 pub(super) enum Source {
     /// Bound by hand; commands do not touch it.
     Hand(Binding),
-    /// Read from these structures.
-    Tables(Structures),
+    /// Read from these structures, as the so many-th that was.
+    Tables(Structures, u64),
 }
+
+/// Configurations that are cached. With one more, the one that was read first goes: software decides
+/// how many streams and substreams there are.
+pub(super) const CONFIGURATIONS: usize = 64;
 
 /// A stream's configuration.
 #[derive(Clone, Debug)]
@@ -47,7 +51,8 @@ pub(super) type Map = BTreeMap<Requester, Arc<Known>>;
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     known: ArcSwap<Map>,
-    changing: Mutex<()>,
+    /// How many were read; held while the map is changed.
+    read: Mutex<u64>,
 }
 
 impl Streams {
@@ -57,7 +62,11 @@ impl Streams {
     }
 
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut Map) -> R) -> R {
-        let _alone = lock(&self.changing);
+        let _alone = lock(&self.read);
+        self.change_alone(change)
+    }
+
+    fn change_alone<R>(&self, change: impl FnOnce(&mut Map) -> R) -> R {
         let mut map = Map::clone(&self.known.load());
         let result = change(&mut map);
         self.known.store(Arc::new(map));
@@ -66,12 +75,17 @@ impl Streams {
 
     /// Caches what was read from the stream table, unless the stream was bound by hand meanwhile.
     pub(super) fn keep(&self, from: Requester, fetched: &Fetched) {
+        let mut read = lock(&self.read);
+        *read += 1;
         let known = Known {
             route: fetched.route.clone(),
-            source: Source::Tables(fetched.structures),
+            source: Source::Tables(fetched.structures, *read),
         };
-        self.change(|map| {
-            map.entry(from).or_insert_with(|| Arc::new(known));
+        self.change_alone(|map| {
+            if !map.contains_key(&from) {
+                make_room(map);
+                map.insert(from, Arc::new(known));
+            }
         });
     }
 
@@ -85,6 +99,20 @@ impl Streams {
             map.retain(|from, known| stays(from, known));
             (before - map.len()) as u64
         })
+    }
+}
+
+/// Takes out the oldest of those that were read, if there are as many as there may be.
+fn make_room(map: &mut Map) {
+    let read = map.iter().filter_map(|(from, known)| match known.source {
+        Source::Tables(_, number) => Some((number, *from)),
+        Source::Hand(_) => None,
+    });
+    let (count, oldest) = read.fold((0, None::<(u64, Requester)>), |(count, oldest), one| {
+        (count + 1, Some(oldest.map_or(one, |old| old.min(one))))
+    });
+    if let Some((_, from)) = oldest.filter(|_| count >= CONFIGURATIONS) {
+        map.remove(&from);
     }
 }
 
@@ -172,7 +200,7 @@ impl Known {
             Source::Hand(Binding::Stage1(context) | Binding::Nested(context, _)) => {
                 Some(context.asid)
             }
-            Source::Hand(Binding::Stage2(_)) | Source::Tables(_) => None,
+            Source::Hand(Binding::Stage2(_)) | Source::Tables(..) => None,
         }
     }
 }

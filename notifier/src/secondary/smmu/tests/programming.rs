@@ -355,3 +355,34 @@ fn no_more_than_so_many_are_stalled() {
     }
     assert_eq!(bench.access(Access::Write), Err(FaultKind::Permission));
 }
+
+/// A stream table of 2^16 streams is no reason to remember as many.
+#[test]
+fn the_oldest_configuration_makes_room() {
+    let bench = Bench::new(RO, RW);
+    bench.set_cd(0, &cd(&bench));
+    let table = 0xd_0000;
+    let streams = u64::try_from(streams::CONFIGURATIONS).unwrap() + 1;
+    for stream in 0..streams {
+        bench.write(table + 64 * stream, &ste(Config::Stage1).encode());
+    }
+    bench.enable(StreamTable {
+        base: Gpa::new(table),
+        bits: 8,
+        split: None,
+    });
+    let read = |stream: u64| {
+        let stream = StreamId(u32::try_from(stream).unwrap());
+        bench
+            .smmu
+            .access(stream, Iova::new(PAGE), Access::Read, |_| ())
+            .unwrap();
+        bench.smmu.counts().configurations
+    };
+    for stream in 0..streams {
+        assert_eq!(read(stream), stream + 1);
+    }
+    assert_eq!(read(streams - 1), streams, "the youngest is there");
+    assert_eq!(read(1), streams, "so is the second");
+    assert_eq!(read(0), streams + 1, "the oldest is not");
+}
