@@ -43,6 +43,8 @@ bitflags::bitflags! {
         const STAGE2_READ = 1 << 4;
         /// The same for writes.
         const STAGE2_WRITE = 1 << 5;
+        /// Of two stages in one: the first maps more than this as one.
+        const PIECE = 1 << 6;
     }
 }
 

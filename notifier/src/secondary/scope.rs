@@ -71,6 +71,8 @@ pub enum What {
         global: bool,
         /// Whether it may be one of a group that is held as one.
         contiguous: bool,
+        /// Whether it is a piece of something larger, which is what a level names.
+        piece: bool,
     },
     /// Where a table is.
     Table,
@@ -124,10 +126,13 @@ impl Scope {
     pub fn reaches(&self, what: &What) -> bool {
         match *what {
             What::Page {
-                size, contiguous, ..
-            } => self
-                .only
-                .is_none_or(|only| only == size || (contiguous && only < size)),
+                size,
+                contiguous,
+                piece,
+                ..
+            } => self.only.is_none_or(|only| {
+                only == size || (contiguous && only < size) || (piece && only > size)
+            }),
             What::Table => self.levels == Levels::All,
             What::Structure(..) => true,
         }
@@ -216,6 +221,7 @@ impl Held {
                 size: leaf.size,
                 global: leaf.global,
                 contiguous: leaf.hints.contains(LeafHints::CONTIGUOUS),
+                piece: leaf.hints.contains(LeafHints::PIECE),
             },
         }
     }

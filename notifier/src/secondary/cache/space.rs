@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::addr::{AddrRange, Asid, Iova, Vmid};
+use crate::addr::{AddrRange, Address, Asid, Iova, PageSize, Vmid};
 use crate::sync::lock;
 
 /// How many invalidations a space remembers the ranges of. A walk that more of them pass by than
@@ -55,6 +55,8 @@ pub struct Space {
     sizes: AtomicU64,
     /// The walk cache's generation, in the walk cache's own form.
     pub(super) tables: AtomicU64,
+    /// The sizes of what the TLB may hold in pieces, in the same form.
+    pieces: AtomicU64,
     /// The spans of the tables that the walk cache may hold, in the same form as `sizes`.
     pub(super) spans: AtomicU64,
     /// How many invalidations there were.
@@ -75,6 +77,7 @@ impl Space {
             id: AtomicU32::new(0),
             sizes: AtomicU64::new(0),
             tables: AtomicU64::new(0),
+            pieces: AtomicU64::new(0),
             spans: AtomicU64::new(0),
             invalidations: AtomicU64::new(0),
             ranges: Mutex::new([AddrRange::all(); REMEMBERED]),
@@ -113,6 +116,23 @@ impl Space {
         let now = self.invalidations();
         let forgotten = now.saturating_sub(ticket.0) > REMEMBERED as u64;
         forgotten || (ticket.0..now).any(|number| ranges[slot(number)].overlaps(page))
+    }
+
+    /// From now on the TLB may hold a piece of a page of this size. Stays so: to invalidate too much is
+    /// right.
+    pub(super) fn has_pieces_of(&self, size: PageSize) {
+        self.pieces.fetch_or(1 << size.shift(), Ordering::Relaxed);
+    }
+
+    /// `range` with all of whatever it touches that may be there in pieces.
+    pub fn with_pieces(&self, range: AddrRange<Iova>) -> AddrRange<Iova> {
+        let pieces = self.pieces.load(Ordering::Relaxed);
+        let largest = pieces.checked_ilog2().and_then(|it| u8::try_from(it).ok());
+        let Some(size) = largest.and_then(PageSize::from_shift) else {
+            return range;
+        };
+        let last = Iova::new(range.last().raw() | size.offset_mask());
+        AddrRange::through(range.start().align_down(size), last).unwrap_or(range)
     }
 
     #[inline]

@@ -14,7 +14,7 @@ use super::residents::Residents;
 use super::sets::{Moving, Place, Sets, Words};
 use super::space::{FillTicket, Space, SpaceKey};
 use super::tag::{Key, Tag, shifts};
-use crate::addr::{AddrRange, Iova};
+use crate::addr::{AddrRange, Iova, PageSize};
 use crate::contract::Step;
 use crate::paging::Leaf;
 use crate::secondary::Cached;
@@ -118,17 +118,34 @@ impl Tlb {
         leaf: Leaf,
         filled: Step,
     ) -> Inserted {
+        self.insert_piece(space, ticket, page, (page, leaf), filled)
+    }
+
+    /// The same for a piece of `whole`, which is mapped as one: it goes with any address of that.
+    pub fn insert_piece(
+        &self,
+        space: &Space,
+        ticket: FillTicket,
+        whole: AddrRange<Iova>,
+        (page, leaf): (AddrRange<Iova>, Leaf),
+        filled: Step,
+    ) -> Inserted {
         let Some(tag) = Tag::of(page) else {
             return Inserted::Unfit;
         };
         let words = pack_leaf(&leaf, filled);
         let mut books = lock(&self.books);
-        if space.overtook(ticket, page) {
+        if space.overtook(ticket, whole) {
             return Inserted::Overtaken;
         }
         let Some(id) = self.generation(&mut books, space) else {
             return Inserted::Unfit;
         };
+        if whole != page
+            && let Some(size) = Tag::of(whole).and_then(|it| PageSize::from_shift(it.shift()))
+        {
+            space.has_pieces_of(size);
+        }
         let key = Key { tag, id };
         let place = self.room(&books.residents, key);
         let before = self.sets.key(place);

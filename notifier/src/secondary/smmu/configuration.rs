@@ -12,7 +12,7 @@ use super::streams::{Known, Route, Source};
 use super::structures::Structures;
 use super::walker::Refused;
 use super::{Ats, Broadcast, Caching, Granule, Httu, Requester, Smmu};
-use crate::addr::{Access, Asid, Iova, StreamId};
+use crate::addr::{Access, Asid, Gpa, Iova, StreamId};
 use crate::paging::{Format, vmsa};
 use crate::secondary::cache::StreamWorld;
 use crate::secondary::{CacheId, Configuration, Fault, FaultKind};
@@ -253,10 +253,11 @@ impl Smmu {
             ignores_access_flag: second.access_fault_disabled,
         };
         let format = stage2_format(ste).ok_or(Bad::event(EventKind::BadSte))?;
+        let root = aligned(&format, second.root);
         Ok(Some(Stage2::new(
             &self.tlb,
             Arc::new(format),
-            second.root,
+            root,
             second.vmid,
             marks,
         )))
@@ -308,7 +309,7 @@ impl Smmu {
         if let Some(format) = &self.stage1_format {
             return Some(vec![Half {
                 format: Arc::clone(format),
-                root: cd.lower.root.to_gpa(),
+                root: aligned(&**format, cd.lower.root.to_gpa()),
                 walks: walks(&cd.lower),
             }]);
         }
@@ -347,10 +348,16 @@ fn stage1_half(cd: &Cd, which: vmsa::Half, half: &super::spec::Half) -> Option<H
     };
     let format = vmsa::Stage1::new(granule, which, input, output(cd.output));
     Some(Half {
+        root: aligned(&format, half.root.to_gpa()),
         format: Arc::new(format.with_top_byte(top_byte).with_hierarchy(hierarchy)),
-        root: half.root.to_gpa(),
         walks: walks(half),
     })
+}
+
+/// A first table is aligned to its size, whatever its address says below that (`IHI0070` 5.4, TTB0).
+fn aligned(format: &dyn Format, root: Gpa) -> Gpa {
+    let entries = u64::try_from(format.entries(format.root())).unwrap_or(1);
+    Gpa::new(root.raw() & !(8 * entries - 1))
 }
 
 fn stage2_format(ste: &Ste) -> Option<vmsa::Stage2> {

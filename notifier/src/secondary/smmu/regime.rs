@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Httu, Knobs};
-use crate::addr::{Access, Asid, Gpa, Gva, Permissions, StreamId, SubstreamId, Vmid};
+use crate::addr::{
+    Access, AddrRange, Asid, Gpa, Gva, Iova, Permissions, StreamId, SubstreamId, Vmid,
+};
 use crate::paging::{Format, Leaf, LeafHints};
-use crate::secondary::CacheId;
 use crate::secondary::cache::{Space, SpaceKey, SpaceTag, StreamWorld, Tlb};
+use crate::secondary::{CacheId, Cached};
 
 /// Who makes an access: a stream, and with a PASID one of its address spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,6 +131,8 @@ pub(super) struct Regime {
     pub(super) on_stage2_fault: OnFault,
     /// Whether the device may ask for translations (STE.EATS).
     pub(super) ats: bool,
+    /// Whether the top byte of some addresses is no part of them (CD.TBI).
+    pub(super) tags: bool,
 }
 
 impl Stage1 {
@@ -183,6 +187,8 @@ impl Regime {
         };
         let own = tag.space(own);
         let global = tag.asid.map(|_| tlb.space(tag.space(SpaceTag::Global)));
+        let halves = stage1.iter().flat_map(|stage| &stage.halves);
+        let tags = halves.clone().any(|half| ignores_top_byte(&*half.format));
         Self {
             own: tlb.space(own),
             global,
@@ -199,7 +205,29 @@ impl Regime {
                 records: true,
             },
             ats: true,
+            tags,
         }
+    }
+
+    /// `iova` as translations of it are cached and invalidated: without a tag (`IHI0070` 3.4.1).
+    pub(super) fn untagged(&self, iova: Iova) -> Iova {
+        if !self.tags {
+            return iova;
+        }
+        let address = iova.to_gva();
+        let half = self.stage1.as_ref().and_then(|stage| stage.half(address));
+        half.map_or(iova, |half| {
+            Iova::shared(half.format.canonical(address.raw()))
+        })
+    }
+
+    /// All that is invalidated together with `entry`.
+    pub(super) fn whole(&self, entry: &Cached) -> AddrRange<Iova> {
+        if !entry.leaf.hints.contains(LeafHints::PIECE) {
+            return entry.page;
+        }
+        let global = self.global.as_ref().filter(|_| entry.leaf.global);
+        global.unwrap_or(&self.own).with_pieces(entry.page)
     }
 
     /// Whether an entry that does not allow `access` as it is may do so once it is marked in memory.
@@ -251,6 +279,14 @@ impl Stage2 {
             cache: CacheId::SmmuStage2(vmid),
         }
     }
+}
+
+/// Whether two addresses that differ in the top byte alone are one, in either half.
+fn ignores_top_byte(format: &dyn Format) -> bool {
+    [0xff << 56, u64::MAX >> 8]
+        .map(Gva::new)
+        .into_iter()
+        .any(|address| format.is_canonical(address))
 }
 
 /// A page that could be written and was not, as far as its entry knows.

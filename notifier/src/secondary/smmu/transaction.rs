@@ -153,6 +153,7 @@ impl Smmu {
     }
 
     fn granted(&self, regime: &Regime, iova: Iova, access: Access) -> Result<Cached, Fault> {
+        let iova = regime.untagged(iova);
         let found = self.entry(regime, iova, access);
         let entry = found.map_err(|refused| self.denied(regime, iova, access, &refused))?;
         if !entry.leaf.permissions.allow(access) {
@@ -203,7 +204,8 @@ impl Smmu {
         iova: Iova,
         access: Access,
     ) -> Result<Way, Fault> {
-        let found = self.entry(regime, iova, access);
+        let address = regime.untagged(iova);
+        let found = self.entry(regime, address, access);
         let allowed = found.and_then(|entry| {
             let allows = entry.leaf.permissions.allow(access);
             allows
@@ -211,20 +213,21 @@ impl Smmu {
                 .ok_or_else(|| Refused::by(entry, access))
         });
         let entry = allowed.map_err(|refused| {
-            let fault = self.denied(regime, iova, access, &refused);
+            let fault = self.denied(regime, address, access, &refused);
+            let fault = Fault { iova, ..fault };
             let unknown = refused.stage == Stage::Two && refused.ipa.is_none();
             let ipa = if unknown {
-                Some(self.ipa_of(regime, iova))
+                Some(self.ipa_of(regime, address))
             } else {
                 refused.ipa
             };
             self.report(from, regime, fault, &Refused { ipa, ..refused })
         })?;
-        self.observer.used(regime.cache, iova, access, &entry);
+        self.observer.used(regime.cache, address, access, &entry);
         Ok(Way {
-            target: entry.leaf.translate(iova),
+            target: entry.leaf.translate(address),
             space: Some(regime.own.key()),
-            page: entry.page,
+            page: regime.whole(&entry),
         })
     }
 

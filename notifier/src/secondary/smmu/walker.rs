@@ -3,7 +3,7 @@
 use super::mark::Marked;
 use super::regime::{Marks, Regime, Stage1, Stage2, Walks, is_clean};
 use super::spec::Class;
-use super::{Contiguous, Smmu};
+use super::{Contiguous, Deny, Smmu};
 use crate::addr::{Access, AddrRange, Address, Gpa, Gva, Iova, Ipa, Permissions};
 use crate::contract::Step;
 use crate::paging::{
@@ -112,6 +112,16 @@ pub(super) struct Slot {
 /// What a stage says of an address: what may be cached as one, and for what.
 type Page = (AddrRange<Iova>, Leaf);
 
+/// What all stages say of an address.
+#[derive(Clone, Copy)]
+struct Both {
+    /// What the first of them maps as one.
+    whole: AddrRange<Iova>,
+    /// What of it is cached as one.
+    page: AddrRange<Iova>,
+    leaf: Leaf,
+}
+
 impl Smmu {
     /// Walks for `iova`, and leaves what it finds in the TLB, whether that allows `access` or not.
     pub(super) fn fill(
@@ -127,13 +137,14 @@ impl Smmu {
             step: self.observer.walk_began(),
             ticket: own,
         };
-        let (page, leaf) = self.stages(regime, iova, access, began)?;
+        let Both { whole, page, leaf } = self.stages(regime, iova, access, began)?;
         let filled = self.observer.filled(regime.cache, page, &leaf, began.step);
         let (space, ticket) = match all {
             Some(global) if leaf.global => global,
             _ => (&*regime.own, own),
         };
-        let _ = self.tlb.insert(space, ticket, page, leaf, filled);
+        let found = (page, leaf);
+        let _ = self.tlb.insert_piece(space, ticket, whole, found, filled);
         Ok(Cached { page, leaf, filled })
     }
 
@@ -143,14 +154,25 @@ impl Smmu {
         iova: Iova,
         access: Access,
         began: Began,
-    ) -> Result<Page, Refused> {
+    ) -> Result<Both, Refused> {
+        let alone = |(page, leaf)| Both {
+            whole: page,
+            page,
+            leaf,
+        };
         match (&regime.stage1, &regime.stage2) {
-            (Some(stage1), None) => self.first(regime, stage1, None, iova, access, began),
+            (Some(stage1), None) => {
+                let one = self.first(regime, stage1, None, iova, access, began);
+                one.map(alone)
+            }
             (Some(stage1), Some(stage2)) => {
                 let one = self.first(regime, stage1, Some(stage2), iova, access, began)?;
-                self.then_second(one, stage2, iova, access)
+                self.then_second(one, stage2, iova, access, began)
             }
-            (None, Some(stage2)) => self.walk(&stage2.walk(began), iova.to_gva(), access),
+            (None, Some(stage2)) => {
+                let two = self.walk(&stage2.walk(began), iova.to_gva(), access);
+                two.map(alone)
+            }
             (None, None) => Err(Refused::new(Denial::Disabled, Stage::One)),
         }
     }
@@ -200,15 +222,20 @@ impl Smmu {
         stage2: &Stage2,
         iova: Iova,
         access: Access,
-    ) -> Result<Page, Refused> {
+        began: Began,
+    ) -> Result<Both, Refused> {
         let ipa = Ipa::of(Gpa::new(leaf.output.raw() | iova.page_offset(leaf.size)));
+        let allows = leaf.permissions.allow(access);
         // What stage 1 refuses is refused already; stage 2 must not mark for it.
-        let wanted = if leaf.permissions.allow(access) {
-            access
-        } else {
-            Access::Read
-        };
-        let under = self.second(stage2, ipa, wanted, Class::Input)?;
+        let wanted = if allows { access } else { Access::Read };
+        let under = self.second(stage2, ipa, wanted, Class::Input);
+        // Nor is a fault of stage 2 reported for it.
+        let under = under.map_err(|refused| {
+            let filled = began.step;
+            let entry = Cached { page, leaf, filled };
+            let by_first = || Refused::new(Denial::Entry(entry), Stage::One);
+            if allows { refused } else { by_first() }
+        })?;
         Ok(combined((page, leaf), &under, iova, ipa))
     }
 
@@ -222,7 +249,11 @@ impl Smmu {
     ) -> Result<Cached, Refused> {
         let at = Iova::new(ipa.raw());
         let held = self.tlb.lookup(&stage2.space, None, at);
-        if let Some(entry) = held.filter(|entry| !stage2.is_to_be_marked(&entry.leaf, access)) {
+        let again = |entry: &Cached| {
+            let denies = !entry.leaf.permissions.allow(access);
+            stage2.is_to_be_marked(&entry.leaf, access) || (self.knobs.deny == Deny::Walk && denies)
+        };
+        if let Some(entry) = held.filter(|entry| !again(entry)) {
             return Ok(entry);
         }
         let ticket = self.tlb.fill_began(&stage2.space);
@@ -408,7 +439,7 @@ impl Smmu {
 
 /// One entry for both stages. What stage 2 takes away is remembered as such: the record of a fault
 /// says in which stage it was.
-fn combined((page, leaf): Page, under: &Cached, iova: Iova, ipa: Ipa) -> Page {
+fn combined((whole, leaf): Page, under: &Cached, iova: Iova, ipa: Ipa) -> Both {
     let size = leaf.size.min(under.leaf.size);
     let output = under.leaf.translate(Gpa::new(ipa.raw()));
     let allowed = under.leaf.permissions | Permissions::USER;
@@ -416,11 +447,8 @@ fn combined((page, leaf): Page, under: &Cached, iova: Iova, ipa: Ipa) -> Page {
     let taken = leaf.permissions - allowed;
     hints.set(LeafHints::STAGE2_READ, taken.contains(Permissions::READ));
     hints.set(LeafHints::STAGE2_WRITE, taken.contains(Permissions::WRITE));
-    let page = if size == leaf.size {
-        page
-    } else {
-        AddrRange::page(iova, size)
-    };
+    hints.set(LeafHints::PIECE, size != leaf.size);
+    let page = AddrRange::page(iova, size);
     let leaf = Leaf {
         output: output.align_down(size),
         size,
@@ -429,5 +457,5 @@ fn combined((page, leaf): Page, under: &Cached, iova: Iova, ipa: Ipa) -> Page {
         hints,
         ..leaf
     };
-    (page, leaf)
+    Both { whole, page, leaf }
 }

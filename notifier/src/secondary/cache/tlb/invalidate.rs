@@ -16,7 +16,7 @@ type Judge<'a> = dyn FnMut(&Cached) -> Fate + 'a;
 
 impl Tlb {
     /// Takes out every entry of this space that translates any address of `range`, of whatever size
-    /// it is; with `size`, those whose leaf is of that size (what a TTL hint says). `fate` decides
+    /// it is, and every [piece](Self::insert_piece) of what is in it; with `size`, those whose leaf is of that size (what a TTL hint says). `fate` decides
     /// about each and must not use this TLB. Returns how many went.
     ///
     /// A short range is looked up page by page, a long one by going through all sets, whichever
@@ -33,6 +33,7 @@ impl Tlb {
             _ => fate(entry),
         };
         let mut books = lock(&self.books);
+        let range = space.with_pieces(range);
         let removed = self.remove(&mut books.residents, space, range, &mut judge);
         space.invalidated(range);
         removed

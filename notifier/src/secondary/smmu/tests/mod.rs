@@ -5,6 +5,7 @@ mod in_flight;
 mod knobs;
 mod marks;
 mod programming;
+mod regressions;
 mod stages;
 
 use std::sync::Arc;

@@ -92,7 +92,7 @@ const LINEAR: StreamTable = StreamTable {
     split: None,
 };
 
-fn programmed(config: Config) -> Bench {
+pub(super) fn programmed(config: Config) -> Bench {
     let bench = Bench::new(RO, RW);
     bench.set_ste(&ste(config));
     bench.set_cd(0, &cd(&bench));
