@@ -251,6 +251,26 @@ fn a_command_without_a_sync_is_not_an_invalidation() {
     });
 }
 
+/// The device uses the entry between its TLBI and the CMD_SYNC: with the erratum it is still there, and
+/// goes at the second try.
+#[test]
+fn with_the_erratum_an_entry_survives_an_invalidation_that_races() {
+    on_every_tracker(|lab| {
+        let raced = |knobs, again: &[Op]| {
+            let mut told = vec![tlbi()];
+            told.extend(read(2));
+            told.push(op::smmu_sync());
+            told.extend(again);
+            ended(&upgrade(lab, knobs, &told), 1)
+        };
+        assert_eq!(raced("", &[]), DONE);
+        let survived = faulted(dma::FAULT_PERMISSION);
+        assert_eq!(raced("racing=survives", &[]), survived);
+        let twice = [tlbi(), op::smmu_sync()];
+        assert_eq!(raced("racing=survives", &twice), DONE);
+    });
+}
+
 #[test]
 fn an_invalidation_of_another_address_space_is_of_no_use() {
     on_every_tracker(|lab| {
