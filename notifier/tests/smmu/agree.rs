@@ -55,7 +55,7 @@ fn perform(world: &World, setup: &Setup, op: Op) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(cases(900))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn with_everything_invalidated_no_cache_is_seen(

@@ -108,7 +108,7 @@ fn configured() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(cases(600))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn any_bytes_are_tables(choices: u64, data in input(3)) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use notifier::addr::{Access, Gpa, Gva, PageSize, Permissions};
-use notifier::paging::{Format, LeafHints, Level, Malformed, Meaning, TableMemory};
+use notifier::paging::{Format, Leaf, Level, Malformed, Meaning, TableMemory};
 use notifier::secondary::FaultKind;
 use notifier::secondary::smmu::Httu;
 
@@ -36,6 +36,17 @@ pub(crate) struct Found {
 pub(crate) struct Instead {
     pub(crate) at: Gpa,
     pub(crate) entry: u64,
+}
+
+/// An entry that says a page.
+#[derive(Clone, Copy)]
+struct Entry {
+    entry: u64,
+    level: Level,
+    /// By the tables above it.
+    limits: Permissions,
+    /// Whether it may be marked.
+    writable: bool,
 }
 
 /// The walker.
@@ -83,7 +94,7 @@ impl Naive<'_> {
         let (mut table, mut limits) = (tables.root, Permissions::all());
         for level in (0..=format.root().0).rev().map(Level) {
             let number = address >> format.span(level).shift() & (format.entries(level) as u64 - 1);
-            let at = self.place(Gpa::new(table.raw() + 8 * number), behind)?;
+            let (at, writable) = self.place(Gpa::new(table.raw() + 8 * number), behind)?;
             let entry = self.read(at)?;
             match format.decode(entry, level).map_err(malformed)? {
                 Meaning::NotPresent => return Err(FaultKind::Translation),
@@ -92,20 +103,29 @@ impl Naive<'_> {
                     limits &= more;
                 }
                 Meaning::Leaf(_) => {
-                    return self.leaf(format, (entry, level), limits, address, access);
+                    let entry = Entry {
+                        entry,
+                        level,
+                        limits,
+                        writable,
+                    };
+                    return self.leaf(format, entry, address, access);
                 }
             }
         }
         Err(FaultKind::Translation)
     }
 
-    fn place(&self, at: Gpa, behind: Option<&Tables>) -> Result<Gpa, FaultKind> {
-        let Some(second) = behind else { return Ok(at) };
+    /// Where an entry is, and whether it may be marked there.
+    fn place(&self, at: Gpa, behind: Option<&Tables>) -> Result<(Gpa, bool), FaultKind> {
+        let Some(second) = behind else {
+            return Ok((at, true));
+        };
         let found = self.tree(second, None, at.raw(), Access::Read)?;
         if !found.permissions.contains(Permissions::READ) {
             return Err(FaultKind::Permission);
         }
-        Ok(found.output)
+        Ok((found.output, found.permissions.contains(Permissions::WRITE)))
     }
 
     fn read(&self, at: Gpa) -> Result<u64, FaultKind> {
@@ -118,25 +138,34 @@ impl Naive<'_> {
     fn leaf(
         &self,
         format: &dyn Format,
-        (entry, level): (u64, Level),
-        limits: Permissions,
+        at: Entry,
         address: u64,
         access: Access,
     ) -> Result<Found, FaultKind> {
-        let said = |entry| match format.decode(entry, level) {
+        let said = |entry| match format.decode(entry, at.level) {
             Ok(Meaning::Leaf(leaf)) => Some(leaf),
             _ => None,
         };
-        let leaf = said(entry).ok_or(FaultKind::Translation)?;
+        let leaf = said(at.entry).ok_or(FaultKind::Translation)?;
         if self.httu == Httu::None && !leaf.accessed {
             return Err(FaultKind::AccessFlag);
         }
-        let managed = leaf.hints.contains(LeafHints::DIRTY_MANAGED);
-        let marks = access == Access::Write && self.httu == Httu::AccessDirty && managed;
-        let marked = said(format.marked(entry, access)).filter(|_| marks);
+        let dirty = said(format.marked(at.entry, Access::Write)).filter(|dirty| {
+            let clean = *dirty
+                != Leaf {
+                    accessed: true,
+                    ..leaf
+                };
+            let allows = (dirty.permissions & at.limits).allow(Access::Write);
+            access == Access::Write && self.httu == Httu::AccessDirty && clean && allows
+        });
+        let marks = dirty.is_some() || !leaf.accessed;
+        if marks && !at.writable {
+            return Err(FaultKind::Permission);
+        }
         Ok(Found {
             output: Gpa::new(leaf.output.raw() | address & leaf.size.offset_mask()),
-            permissions: marked.unwrap_or(leaf).permissions & limits,
+            permissions: dirty.unwrap_or(leaf).permissions & at.limits,
             size: leaf.size,
             global: leaf.global,
         })

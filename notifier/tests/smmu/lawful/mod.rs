@@ -26,7 +26,7 @@ struct Seen {
 fn what_an_access_gets_is_lawful() {
     let seen = Seen::default();
     let program = prop::collection::vec(program::op(), 1..120);
-    let mut runner = TestRunner::new(cases(400));
+    let mut runner = TestRunner::new(cases(300));
     let run = runner.run(&(Setup::any(), program), |(setup, ops)| {
         program::run(&setup, &ops, &seen)
     });
