@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ pub(super) struct OneSync;
 #[derive(Default)]
 pub(super) struct Queue {
     /// Without effect so far, oldest first.
-    pending: Vec<Command>,
+    pending: VecDeque<Command>,
     /// What had its effect and waits for completion.
     effective: Vec<Scope>,
     pub(super) racing: RacingEntries,
@@ -107,8 +107,9 @@ impl Smmu {
         if self.knobs.tlbi == Tlbi::AtOnce || command.scope(self.features.granule).is_none() {
             return Some(command);
         }
-        queue.pending.push(command);
-        (queue.pending.len() > PENDING).then(|| queue.pending.remove(0))
+        queue.pending.push_back(command);
+        let surplus = queue.pending.len() > PENDING;
+        surplus.then(|| queue.pending.pop_front()).flatten()
     }
 
     /// Submits all commands of a batch; they are complete on return.
@@ -187,7 +188,7 @@ impl Smmu {
 
     /// What is in the queue without effect, oldest first.
     pub fn pending(&self) -> Vec<Command> {
-        lock(&self.queue).pending.clone()
+        lock(&self.queue).pending.iter().copied().collect()
     }
 
     /// Carries out the command at `position` of [`pending`](Self::pending) now, as hardware may
@@ -197,8 +198,7 @@ impl Smmu {
         let syncing = lock(&self.syncing);
         let command = {
             let mut queue = lock(&self.queue);
-            let there = position < queue.pending.len();
-            there.then(|| queue.pending.remove(position))?
+            queue.pending.remove(position)?
         };
         let _ = self.take_effect(&command);
         self.awaits_completion(&command);
