@@ -223,15 +223,18 @@ impl Smmu {
         }
     }
 
-    /// Drops what the TLB holds of `range` in this address space. Complete on return, but for
-    /// accesses that are held open.
+    /// Drops what the TLB holds of `range` in this address space. Complete on return: accesses that
+    /// used any of it have ended, those that are held open included.
     ///
     /// No command does this: it is for whoever has no driver. A driver plans
     /// ([`Features::plan`](super::Features::plan)) and [`issue`](Self::issue)s.
     pub fn invalidate(&self, asid: Asid, range: AddrRange<Iova>) {
-        let vmid = Vmid::default();
-        self.invalidate_caches(&Scope::all(Tag::Address(vmid, asid)).within(range));
+        let scope = Scope::all(Tag::Address(Vmid::default(), asid)).within(range);
+        self.invalidate_caches(&scope);
         self.flight.drain();
+        let horizon = self.flight.horizon();
+        self.flight
+            .wait_for_held(horizon, &|open| covers(&scope, open));
         self.observer.invalidated(CacheId::SmmuTlb(asid), range);
     }
 

@@ -78,6 +78,19 @@ fn a_driver_that_waits_is_woken_by_the_end_of_the_access() {
     assert!(done.into_inner());
 }
 
+#[test]
+fn a_broadcast_waits_for_the_access_that_it_covers() {
+    let bench = bench("btm=on");
+    let write = begin(&bench);
+    let page = AddrRange::page(Iova::new(PAGE), PageSize::K4);
+    std::thread::scope(|scope| {
+        let broadcast = scope.spawn(|| bench.smmu.broadcast(ASID, page));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(!broadcast.is_finished());
+        write.end();
+    });
+}
+
 /// A transfer over two pages, the second of which does not allow it.
 #[test]
 fn a_transfer_ends_at_the_first_access_that_is_refused() {
