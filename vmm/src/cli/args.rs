@@ -65,7 +65,7 @@ pub(super) enum Command {
     /// Run the flagship scenario under one policy
     Run {
         #[command(flatten)]
-        choice: Run,
+        choice: Choice,
         #[command(flatten)]
         live: Live,
     },
@@ -103,7 +103,7 @@ const FORMAT_CODES: &str = "Exit codes: 0 done, or with --check nothing differs;
 
 /// What one run is of.
 #[derive(Debug, clap::Args)]
-pub(super) struct Run {
+pub(super) struct Choice {
     /// What a read-only to read-write upgrade is followed by
     #[arg(long, value_enum, default_value_t = UpgradeNotify::SecondaryTlb)]
     pub(super) upgrade_notify: UpgradeNotify,

@@ -7,7 +7,7 @@ use notifier::addr::Gpa;
 use notifier::oracle::Verdict;
 use notifier::secondary::smmu::Knobs;
 
-use super::args::{Run, Setup};
+use super::args::{Choice, Setup};
 use super::exit::Exit;
 use super::explore;
 use super::payload;
@@ -34,8 +34,8 @@ struct Hardware {
     driver: SmmuDriver,
 }
 
-impl From<&Run> for Hardware {
-    fn from(choice: &Run) -> Self {
+impl From<&Choice> for Hardware {
+    fn from(choice: &Choice) -> Self {
         Self {
             smmu: choice.smmu,
             driver: choice.driver.into(),
@@ -77,7 +77,7 @@ impl From<&NotRun> for Exit {
 }
 
 /// The scenario under one policy. The exit code is the verdict's.
-pub(super) fn one(setup: &Setup, choice: &Run) -> Exit {
+pub(super) fn one(setup: &Setup, choice: &Choice) -> Exit {
     let done = ready(setup).and_then(|ready| {
         let flagship = run(setup, &ready, choice.upgrade_notify.into(), choice.into())?;
         Ok((ready.host, flagship))
