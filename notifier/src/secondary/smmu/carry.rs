@@ -134,8 +134,10 @@ impl Smmu {
         if let Some(scope) = command.scope(self.features.granule) {
             let removed = if command.is_tlbi() {
                 self.invalidate_caches(&scope)
-            } else {
+            } else if command.is_cfgi() {
                 self.streams.forget(|from| configures(scope.tag, *from))
+            } else {
+                0
             };
             self.observer.carried_out(&scope, removed);
         }
@@ -152,10 +154,14 @@ impl Smmu {
         device.map_or(Ok(()), |device| device.invalidate(scope, range))
     }
 
-    /// The walk cache first: see [`cache`](crate::secondary::cache).
+    /// Stage 2 first: a walk of both stages that begins after the first is done must find nothing of
+    /// the second that is about to go. And the walk cache first: see
+    /// [`cache`](crate::secondary::cache).
     fn invalidate_caches(&self, scope: &Scope) -> u64 {
         let mut removed = 0;
-        for space in self.tlb.spaces(|key| has(scope.tag, key)) {
+        let mut spaces = self.tlb.spaces(|key| has(scope.tag, key));
+        spaces.sort_by_key(|space| space.key().tag != SpaceTag::Stage2);
+        for space in spaces {
             if scope.levels == Levels::All {
                 self.invalidate_tables(&space, scope);
             }
@@ -233,8 +239,8 @@ impl Smmu {
         self.invalidate_caches(&scope);
         self.flight.drain();
         let horizon = self.flight.horizon();
-        self.flight
-            .wait_for_held(horizon, &|open| covers(&scope, open));
+        let before = |number, open: &Open| number < horizon && covers(&scope, open);
+        self.flight.wait_for_held(&before);
         self.observer.invalidated(CacheId::SmmuTlb(asid), range);
     }
 

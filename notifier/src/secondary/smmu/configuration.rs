@@ -147,24 +147,33 @@ impl Smmu {
         go_on: impl FnOnce(&Route) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
         let streams = self.streams.all();
-        if let Some(known) = streams.get(&from) {
-            self.tell_known(from, iova, access, known);
+        let known = streams.get(&from);
+        if let Some(known) = known.filter(|known| known.is_bound_by_hand()) {
             return go_on(&known.route);
         }
         let programming = self.programming.load();
         let Some(programming) = &*programming else {
             return Err(self.refuse_untranslated(FaultKind::Stream, iova, access));
         };
-        match &programming.streams {
-            Traffic::Aborted => go_on(&Route::Abort),
-            Traffic::Bypassed => go_on(&Route::Bypass),
-            Traffic::Looked(table) => {
+        match (&programming.streams, known) {
+            (Traffic::Aborted, _) => go_on(&Route::Abort),
+            (Traffic::Bypassed, _) => go_on(&Route::Bypass),
+            (Traffic::Looked(_), Some(known)) => {
+                self.tell_known(from, iova, access, known);
+                go_on(&known.route)
+            }
+            (Traffic::Looked(table), None) => {
+                let ticket = self.streams.fetch_began();
                 let fetched = self.fetch(table, from);
                 let fetched = fetched.map_err(|bad| {
                     self.tell_bad(from, iova, access, &bad, programming);
                     self.refuse_untranslated(bad.kind(), iova, access)
                 })?;
-                self.keep_configuration(from, iova, access, &fetched);
+                count(&self.counters.configurations);
+                self.tell_configured(from, iova, access, Configuration::Fetched);
+                if self.knobs.configuration_cache == Caching::On {
+                    self.streams.keep(from, &fetched, ticket);
+                }
                 go_on(&fetched.route)
             }
         }
@@ -194,14 +203,6 @@ impl Smmu {
             let differs = self.differing(structures);
             let found = differs.map_or(Configuration::Cached, Configuration::CachedDiffers);
             self.tell_configured(from, iova, access, found);
-        }
-    }
-
-    fn keep_configuration(&self, from: Requester, iova: Iova, access: Access, fetched: &Fetched) {
-        count(&self.counters.configurations);
-        self.tell_configured(from, iova, access, Configuration::Fetched);
-        if self.knobs.configuration_cache == Caching::On {
-            self.streams.keep(from, fetched);
         }
     }
 

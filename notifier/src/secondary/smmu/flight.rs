@@ -64,6 +64,9 @@ pub(super) struct Open {
     pub(super) page: AddrRange<Iova>,
 }
 
+/// Whether the access of this number, which uses this, is waited for.
+pub(super) type Covered<'a> = dyn Fn(u64, &Open) -> bool + 'a;
+
 /// A short access; it ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Short<'a> {
@@ -160,25 +163,24 @@ impl Flight {
         lock(&self.held.open).next
     }
 
-    /// Whether an access that is held open, from before `horizon`, is covered.
-    pub(super) fn is_held(&self, horizon: u64, covered: &dyn Fn(&Open) -> bool) -> bool {
-        lock(&self.held.open).holds(horizon, covered)
+    /// Whether an access that is held open is covered, by its number and by what it uses.
+    pub(super) fn is_held(&self, covered: &Covered<'_>) -> bool {
+        lock(&self.held.open).holds(covered)
     }
 
     /// Waits until no such access is.
-    pub(super) fn wait_for_held(&self, horizon: u64, covered: &dyn Fn(&Open) -> bool) {
+    pub(super) fn wait_for_held(&self, covered: &Covered<'_>) {
         let mut listing = lock(&self.held.open);
-        while listing.holds(horizon, covered) {
+        while listing.holds(covered) {
             listing = wait(&self.held.closed, listing);
         }
     }
 }
 
 impl Listing {
-    fn holds(&self, horizon: u64, covered: &dyn Fn(&Open) -> bool) -> bool {
-        self.accesses
-            .range(..horizon)
-            .any(|(_, open)| covered(open))
+    fn holds(&self, covered: &Covered<'_>) -> bool {
+        let mut accesses = self.accesses.iter();
+        accesses.any(|(number, open)| covered(*number, open))
     }
 }
 
@@ -240,12 +242,14 @@ mod tests {
         let held = flight.hold(open(1));
         let horizon = flight.horizon();
         let later = flight.hold(open(2));
-        let of = |stream: u32| move |open: &Open| open.from == StreamId(stream).into();
-        assert!(flight.is_held(horizon, &of(1)));
-        assert!(!flight.is_held(horizon, &of(2)), "it began after");
+        let of = |stream: u32| {
+            move |number, open: &Open| number < horizon && open.from == StreamId(stream).into()
+        };
+        assert!(flight.is_held(&of(1)));
+        assert!(!flight.is_held(&of(2)), "it began after");
         flight.drain();
         drop(held);
-        flight.wait_for_held(horizon, &of(1));
+        flight.wait_for_held(&of(1));
         drop(later);
     }
 

@@ -11,9 +11,9 @@ use super::{Broadcast, NoAnswer, Programming, Smmu, Syncing, Traffic};
 use crate::paging::SystemMemory;
 use crate::sync::lock;
 
-/// How often the command queue is run through in a row: software that fills it up again meanwhile
-/// waits for the next poke, and can't keep whoever pokes for ever.
-const RUNS: usize = 2;
+/// How often the command queue is run in a row: software that fills it up again meanwhile waits for
+/// the next poke, and can't keep whoever pokes for ever.
+const RUNS: usize = 3;
 
 /// An SMMU with its programming interface.
 pub struct Front(Interface<Programmed>);
@@ -60,28 +60,30 @@ impl Front {
     }
 
     /// Goes on with what had to wait: commands, records that there was no room for. To be called when
-    /// an access has ended or was refused. Never waits itself, but for accesses of other threads that
-    /// are just being made.
+    /// an access has ended or was refused. It waits for the accesses and transfers of other threads that are
+    /// just being made, and never for one that is held open.
     pub fn poke(&self) -> Progress {
-        self.record();
-        let mut progress = self.0.run();
-        for _ in 1..RUNS {
-            if progress != Progress::More {
+        let mut progress = Progress::More;
+        for _ in 0..RUNS {
+            self.record();
+            progress = self.0.run();
+            let to_record = self.0.core().smmu.has_fault_records();
+            if progress != Progress::More && !(progress == Progress::Syncing && to_record) {
                 break;
             }
-            progress = self.0.run();
         }
         progress
     }
 
     fn record(&self) {
         let smmu = &self.0.core().smmu;
+        let mut later = Vec::new();
         while let Some(event) = smmu.take_event() {
             if self.0.record(event) == Recorded::Later {
-                smmu.put_event_back(event);
-                break;
+                later.push(event);
             }
         }
+        smmu.put_events_back(later);
         while let Some(request) = smmu.take_page_request() {
             let answered = self.0.page_request(request, || smmu.ste(request.stream));
             if let Some(answer) = answered {
@@ -116,6 +118,8 @@ impl Core for Programmed {
     fn poll_sync(&self, ticket: SyncTicket) -> SyncState {
         match lock(&self.syncs).begun.get(&ticket.0) {
             Some(Err(NoAnswer(_))) => SyncState::AtcTimeout,
+            // A CMD_SYNC makes visible what was recorded of accesses that have ended (`IHI0070` 4.7.3).
+            Some(Ok(_)) if self.smmu.has_fault_records() => SyncState::Pending,
             Some(Ok(sync)) if !self.smmu.poll_sync(sync) => SyncState::Pending,
             Some(Ok(_)) | None => SyncState::Done,
         }

@@ -276,7 +276,9 @@ const TABLE: [Knob; 11] = [
         show: |knobs| knobs.latency.0.to_string(),
         values: || vec![format!("microseconds from 0 to {}", Latency::MAX)],
         set: |knobs, word| {
-            knobs.latency = Latency::from_micros(word.parse().ok()?)?;
+            let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+            let micros = digits.then(|| word.parse().ok()).flatten()?;
+            knobs.latency = Latency::from_micros(micros)?;
             Some(())
         },
     },
@@ -321,7 +323,8 @@ impl FromStr for Knobs {
 
     fn from_str(text: &str) -> Result<Self, KnobError> {
         let (mut knobs, mut said) = (Self::default(), Vec::new());
-        for part in text.split(',').filter(|part| !part.is_empty()) {
+        let parts = text.split(',').filter(|_| !text.is_empty());
+        for part in parts {
             let form = || KnobError::Form(part.to_owned());
             let (name, value) = part.split_once('=').ok_or_else(form)?;
             let knob = named(name)?;
@@ -394,5 +397,7 @@ mod tests {
         assert_eq!(error("ats=on,ats=off"), "`ats` is said twice");
         assert!(error("latency=100001").contains("from 0 to 100000"));
         assert!(error("latency=-1").contains("microseconds"));
+        assert!(error("latency=+5").contains("microseconds"));
+        assert_eq!(error(","), "`` is not of the form name=value");
     }
 }

@@ -46,19 +46,29 @@ pub(super) struct OneSync;
 pub(super) struct Queue {
     /// Without effect so far, oldest first.
     pending: VecDeque<Command>,
-    /// What had its effect and waits for completion.
-    effective: Vec<Scope>,
+    /// What had its effect and is not complete, oldest first.
+    owed: Vec<Owed>,
+    /// How many there were.
+    effects: u64,
     pub(super) racing: RacingEntries,
     devices: BTreeMap<StreamId, Weak<dyn DeviceTlb>>,
+}
+
+/// An invalidation that had its effect, and whose completion waits for accesses. It is owed until some
+/// CMD_SYNC is complete: one that is abandoned, or stops at a device, takes nothing off.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    number: u64,
+    scope: Scope,
+    /// Of the accesses that are held open, those that began before this may use what it took. Unknown
+    /// until the short accesses that were there are over.
+    horizon: Option<u64>,
 }
 
 /// A CMD_SYNC on its way.
 #[derive(Debug)]
 pub struct Syncing {
-    /// What is invalidated.
-    scopes: Vec<Scope>,
-    /// Accesses that are held open and began before.
-    horizon: u64,
+    owed: Vec<Owed>,
     since: Instant,
 }
 
@@ -83,21 +93,18 @@ impl Smmu {
         if let Some(scope) = command.scope(self.features.granule) {
             self.observer.submitted(&scope);
         }
-        let surplus = self.enqueue(command);
-        if let Some(command) = surplus {
+        // With it, so that no CMD_SYNC passes by what is between the queue and its effect.
+        let syncing = lock(&self.syncing);
+        if let Some(command) = self.enqueue(command) {
             let _ = self.take_effect(&command);
-            self.awaits_completion(&command);
+            self.owe(&command);
         }
+        drop(syncing);
     }
 
-    fn awaits_completion(&self, command: &Command) {
-        let Some(scope) = command.scope(self.features.granule) else {
-            return;
-        };
-        let mut queue = lock(&self.queue);
-        queue.effective.push(scope);
-        if queue.effective.len() > PENDING {
-            queue.effective = vec![Scope::all(Tag::All), Scope::all(EVERY_STREAM)];
+    fn owe(&self, command: &Command) {
+        if let Some(scope) = command.scope(self.features.granule) {
+            lock(&self.queue).owe(scope);
         }
     }
 
@@ -127,8 +134,8 @@ impl Smmu {
     pub fn sync(&self) -> Result<(), NoAnswer> {
         let sync = self.begin_sync()?;
         if self.knobs.sync == SyncCompletion::Drained {
-            let covered = |open: &Open| sync.covers(open);
-            self.flight.wait_for_held(sync.horizon, &covered);
+            self.flight
+                .wait_for_held(&|number, open| sync.covers(number, open));
         }
         if let Some(left) = self
             .knobs
@@ -138,7 +145,7 @@ impl Smmu {
         {
             std::thread::sleep(left);
         }
-        self.observer.synced();
+        self.completed(&sync);
         Ok(())
     }
 
@@ -163,27 +170,36 @@ impl Smmu {
         if self.knobs.sync == SyncCompletion::Drained {
             self.flight.drain();
         }
-        let mut scopes = std::mem::take(&mut lock(&self.queue).effective);
-        let scope = |command: &Command| command.scope(self.features.granule);
-        scopes.extend(pending.iter().filter_map(scope));
-        lock(&self.queue).racing.over();
+        for command in &pending {
+            self.owe(command);
+        }
+        let mut queue = lock(&self.queue);
+        queue.racing.over();
+        queue.fix_horizons(self.flight.horizon());
+        let owed = queue.owed.clone();
+        drop(queue);
         drop(syncing);
-        answered.map(|()| Syncing {
-            scopes,
-            horizon: self.flight.horizon(),
-            since,
-        })
+        answered.map(|()| Syncing { owed, since })
     }
 
     /// Whether the CMD_SYNC is complete; tells the observer so when it is.
     pub fn poll_sync(&self, sync: &Syncing) -> bool {
         let held = self.knobs.sync == SyncCompletion::Drained
-            && self.flight.is_held(sync.horizon, &|open| sync.covers(open));
+            && self
+                .flight
+                .is_held(&|number, open| sync.covers(number, open));
         let done = !held && sync.since.elapsed() >= self.knobs.latency.duration();
         if done {
-            self.observer.synced();
+            self.completed(sync);
         }
         done
+    }
+
+    fn completed(&self, sync: &Syncing) {
+        let last = sync.owed.last().map(|owed| owed.number);
+        let later = |owed: &Owed| last.is_none_or(|last| owed.number > last);
+        lock(&self.queue).owed.retain(later);
+        self.observer.synced();
     }
 
     /// What is in the queue without effect, oldest first.
@@ -201,7 +217,7 @@ impl Smmu {
             queue.pending.remove(position)?
         };
         let _ = self.take_effect(&command);
-        self.awaits_completion(&command);
+        self.owe(&command);
         drop(syncing);
         Some(command)
     }
@@ -226,7 +242,34 @@ impl Smmu {
 }
 
 impl Syncing {
-    fn covers(&self, open: &Open) -> bool {
-        self.scopes.iter().any(|scope| covers(scope, open))
+    fn covers(&self, number: u64, open: &Open) -> bool {
+        let mut owed = self.owed.iter();
+        owed.any(|owed| owed.horizon.is_none_or(|end| number < end) && covers(&owed.scope, open))
+    }
+}
+
+impl Queue {
+    /// With too many, they become two that cover whatever a command can.
+    fn owe(&mut self, scope: Scope) {
+        self.effects += 1;
+        self.owed.push(Owed {
+            number: self.effects,
+            scope,
+            horizon: None,
+        });
+        if self.owed.len() > PENDING {
+            let all = [Tag::All, EVERY_STREAM].map(|tag| Owed {
+                number: self.effects,
+                scope: Scope::all(tag),
+                horizon: None,
+            });
+            self.owed = all.to_vec();
+        }
+    }
+
+    fn fix_horizons(&mut self, horizon: u64) {
+        for owed in &mut self.owed {
+            owed.horizon.get_or_insert(horizon);
+        }
     }
 }

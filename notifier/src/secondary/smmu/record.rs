@@ -26,7 +26,8 @@ const RESPONSES: usize = 1024;
 pub(super) struct Records {
     events: VecDeque<Event>,
     requests: VecDeque<PageRequest>,
-    responses: BTreeMap<(StreamId, u16), PageResponse>,
+    /// Groups whose last request was made; `None` until there is an answer.
+    responses: BTreeMap<(StreamId, u16), Option<PageResponse>>,
     lost: u64,
 }
 
@@ -47,9 +48,31 @@ impl Smmu {
         lock(&self.records).events.pop_front()
     }
 
-    /// Gives a record back for which there was no room: it is the oldest again.
-    pub fn put_event_back(&self, event: Event) {
-        lock(&self.records).events.push_front(event);
+    /// Gives records back for which there was no room, oldest first: they are the oldest again.
+    pub fn put_events_back(&self, events: Vec<Event>) {
+        let mut records = lock(&self.records);
+        for event in events.into_iter().rev() {
+            records.events.push_front(event);
+        }
+    }
+
+    /// Whether a record waits to be fetched of an access that has ended.
+    pub(super) fn has_fault_records(&self) -> bool {
+        let records = lock(&self.records);
+        records
+            .events
+            .iter()
+            .any(|event| event.kind.stall().is_none())
+    }
+
+    /// Nobody needs to hear of a stalled transaction that is over: the record of one, or of all of a
+    /// stream.
+    pub(super) fn forget_stall_records(&self, stream: StreamId, stag: Option<Stag>) {
+        let over = |event: &Event| match event.kind.stall() {
+            Some(of) => event.stream == stream && stag.is_none_or(|stag| stag == of),
+            None => false,
+        };
+        lock(&self.records).events.retain(|event| !over(event));
     }
 
     /// The oldest page request, which is then somebody else's.
@@ -67,6 +90,11 @@ impl Smmu {
     pub fn request_page(&self, request: PageRequest) {
         let mut records = lock(&self.records);
         if records.requests.len() < RECORDS {
+            if request.last && records.responses.len() < RESPONSES {
+                records
+                    .responses
+                    .insert((request.stream, request.group), None);
+            }
             records.requests.push_back(request);
         } else {
             records.lost += 1;
@@ -75,15 +103,18 @@ impl Smmu {
 
     /// The answer to a group of page requests, told once.
     pub fn page_response(&self, stream: StreamId, group: u16) -> Option<PageResponse> {
-        lock(&self.records).responses.remove(&(stream, group))
+        let mut records = lock(&self.records);
+        let answer = (*records.responses.get(&(stream, group))?)?;
+        records.responses.remove(&(stream, group));
+        Some(answer)
     }
 
     /// CMD_PRI_RESP, or the answer that the SMMU gives by itself.
     pub fn respond(&self, response: &PriResp) {
         let mut records = lock(&self.records);
         let key = (response.stream, response.group);
-        if records.responses.len() < RESPONSES {
-            records.responses.insert(key, response.response);
+        if let Some(answer) = records.responses.get_mut(&key) {
+            *answer = Some(response.response);
         }
     }
 

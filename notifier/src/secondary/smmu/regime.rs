@@ -230,13 +230,33 @@ impl Regime {
         global.unwrap_or(&self.own).with_pieces(entry.page)
     }
 
-    /// Whether an entry that does not allow `access` as it is may do so once it is marked in memory.
+    /// What `entry` is tagged with.
+    pub(super) fn space_of(&self, entry: &Cached) -> &Space {
+        match &self.global {
+            Some(global) if entry.leaf.global => global,
+            _ => &self.own,
+        }
+    }
+
+    /// Whether a write through an entry has to be marked in memory first, where that says whether it
+    /// is allowed.
     pub(super) fn may_be_marked(&self, leaf: &Leaf, access: Access) -> bool {
-        let marks = self.stage1.as_ref().map(|stage| stage.marks);
-        let marks = marks.or(self.stage2.as_ref().map(|stage| stage.marks));
-        access == Access::Write
-            && marks.is_some_and(|marks| marks.httu == Httu::AccessDirty)
-            && is_clean(leaf)
+        access == Access::Write && self.sets_dirty() && is_clean(leaf)
+    }
+
+    fn sets_dirty(&self) -> bool {
+        let first = self.stage1.as_ref().map(|stage| stage.marks);
+        let second = self.stage2.as_ref().map(|stage| stage.marks);
+        first.into_iter().chain(second).any(Marks::sets_dirty)
+    }
+
+    /// What a device may have of `entry`: no writes to a clean page that nobody has marked dirty, since
+    /// it would not ask again (`IHI0070` 3.13.7).
+    pub(super) fn grantable(&self, mut entry: Cached, access: Access) -> Cached {
+        if access == Access::Read && self.may_be_marked(&entry.leaf, Access::Write) {
+            entry.leaf.permissions -= Permissions::WRITE;
+        }
+        entry
     }
 }
 

@@ -66,16 +66,18 @@ impl Smmu {
     /// CMD_RESUME; one for a transaction that is not there does nothing (`IHI0070` 4.6.1).
     pub(super) fn resume(&self, stream: StreamId, stag: Stag, resume: Resume) {
         if let Some(answer) = lock(&self.stalls).waiting.get_mut(&(stream, stag)) {
-            *answer = Some(resume);
+            answer.get_or_insert(resume);
         }
+        self.forget_stall_records(stream, Some(stag));
     }
 
     /// CMD_STALL_TERM: every stalled transaction of the stream ends with an abort.
     pub(super) fn end_stalls(&self, stream: StreamId) {
         for ((of, _), answer) in &mut lock(&self.stalls).waiting {
             if *of == stream {
-                *answer = Some(Resume::Abort);
+                answer.get_or_insert(Resume::Abort);
             }
         }
+        self.forget_stall_records(stream, None);
     }
 }

@@ -51,9 +51,21 @@ pub(super) type Map = BTreeMap<Requester, Arc<Known>>;
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     known: ArcSwap<Map>,
-    /// How many were read; held while the map is changed.
-    read: Mutex<u64>,
+    books: Mutex<Books>,
 }
+
+/// Held while the map is changed.
+#[derive(Debug, Default)]
+struct Books {
+    /// How many were read.
+    read: u64,
+    /// How many invalidations there were.
+    forgotten: u64,
+}
+
+/// What a look at the stream table takes along from its beginning, to be shown with what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FetchTicket(u64);
 
 impl Streams {
     /// All there are at this moment.
@@ -62,7 +74,7 @@ impl Streams {
     }
 
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut Map) -> R) -> R {
-        let _alone = lock(&self.read);
+        let _alone = lock(&self.books);
         self.change_alone(change)
     }
 
@@ -73,13 +85,23 @@ impl Streams {
         result
     }
 
-    /// Caches what was read from the stream table, unless the stream was bound by hand meanwhile.
-    pub(super) fn keep(&self, from: Requester, fetched: &Fetched) {
-        let mut read = lock(&self.read);
-        *read += 1;
+    /// To be taken before the stream table is looked at.
+    pub(super) fn fetch_began(&self) -> FetchTicket {
+        FetchTicket(lock(&self.books).forgotten)
+    }
+
+    /// Caches what was read from the stream table, unless the stream was bound by hand meanwhile, or an
+    /// invalidation came: what it is for would be left behind.
+    pub(super) fn keep(&self, from: Requester, fetched: &Fetched, ticket: FetchTicket) {
+        let mut books = lock(&self.books);
+        if FetchTicket(books.forgotten) != ticket {
+            return;
+        }
+        books.read += 1;
+        let number = books.read;
         let known = Known {
             route: fetched.route.clone(),
-            source: Source::Tables(fetched.structures, *read),
+            source: Source::Tables(fetched.structures, number),
         };
         self.change_alone(|map| {
             if !map.contains_key(&from) {
@@ -91,7 +113,9 @@ impl Streams {
 
     /// Forgets what was read from the stream table for these; returns how many that were.
     pub(super) fn forget(&self, which: impl Fn(&Requester) -> bool) -> u64 {
-        self.change(|map| {
+        let mut books = lock(&self.books);
+        books.forgotten += 1;
+        self.change_alone(|map| {
             let before = map.len();
             let stays = |from: &Requester, known: &Arc<Known>| {
                 matches!(known.source, Source::Hand(_)) || !which(from)
@@ -194,6 +218,11 @@ impl Smmu {
 }
 
 impl Known {
+    /// Whether the stream table has no say in it.
+    pub(super) fn is_bound_by_hand(&self) -> bool {
+        matches!(self.source, Source::Hand(_))
+    }
+
     /// The address space that it is bound to by hand.
     fn bound_to(&self) -> Option<Asid> {
         match &self.source {

@@ -160,7 +160,7 @@ impl Smmu {
             let denial = Denial::Entry(entry);
             self.observer.denied(regime.cache, iova, access, &denial);
         }
-        Ok(entry)
+        Ok(regime.grantable(entry, access))
     }
 
     fn untranslated(&self, iova: Iova, access: Access) -> Fault {
@@ -226,7 +226,7 @@ impl Smmu {
         self.observer.used(regime.cache, address, access, &entry);
         Ok(Way {
             target: entry.leaf.translate(address),
-            space: Some(regime.own.key()),
+            space: Some(regime.space_of(&entry).key()),
             page: regime.whole(&entry),
         })
     }
@@ -242,7 +242,7 @@ impl Smmu {
         let held = self.tlb.lookup(&regime.own, regime.global.as_deref(), iova);
         let stays = |entry: &Cached| !self.walks_again(regime, iova, access, entry);
         if let Some(entry) = held.filter(stays) {
-            self.note_use(&regime.own, &entry);
+            self.note_use(regime.space_of(&entry), &entry);
             return Ok(entry);
         }
         count(&self.counters.misses);

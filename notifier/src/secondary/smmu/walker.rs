@@ -167,7 +167,7 @@ impl Smmu {
             }
             (Some(stage1), Some(stage2)) => {
                 let one = self.first(regime, stage1, Some(stage2), iova, access, began)?;
-                self.then_second(one, stage2, iova, access, began)
+                self.then_second(one, stage1.marks, stage2, iova, access, began)
             }
             (None, Some(stage2)) => {
                 let two = self.walk(&stage2.walk(began), iova.to_gva(), access);
@@ -219,6 +219,7 @@ impl Smmu {
     fn then_second(
         &self,
         (page, leaf): Page,
+        marks: Marks,
         stage2: &Stage2,
         iova: Iova,
         access: Access,
@@ -236,7 +237,11 @@ impl Smmu {
             let by_first = || Refused::new(Denial::Entry(entry), Stage::One);
             if allows { refused } else { by_first() }
         })?;
-        Ok(combined((page, leaf), &under, iova, ipa))
+        let both = combined((page, leaf), &under, iova, ipa);
+        let first = marks.sets_dirty() && is_clean(&leaf);
+        let writable = leaf.permissions.contains(Permissions::WRITE) || first;
+        let second = stage2.marks.sets_dirty() && is_clean(&under.leaf) && writable;
+        Ok(both.to_be_marked(first || second))
     }
 
     /// Translates an intermediate-physical address, by what is cached of stage 2 if anything is.
@@ -443,7 +448,7 @@ fn combined((whole, leaf): Page, under: &Cached, iova: Iova, ipa: Ipa) -> Both {
     let size = leaf.size.min(under.leaf.size);
     let output = under.leaf.translate(Gpa::new(ipa.raw()));
     let allowed = under.leaf.permissions | Permissions::USER;
-    let mut hints = leaf.hints | under.leaf.hints & LeafHints::DIRTY_MANAGED;
+    let mut hints = leaf.hints;
     let taken = leaf.permissions - allowed;
     hints.set(LeafHints::STAGE2_READ, taken.contains(Permissions::READ));
     hints.set(LeafHints::STAGE2_WRITE, taken.contains(Permissions::WRITE));
@@ -453,9 +458,17 @@ fn combined((whole, leaf): Page, under: &Cached, iova: Iova, ipa: Ipa) -> Both {
         output: output.align_down(size),
         size,
         permissions: leaf.permissions & allowed,
-        dirty: leaf.dirty && under.leaf.dirty,
         hints,
         ..leaf
     };
     Both { whole, page, leaf }
+}
+
+impl Both {
+    /// The same, which has to be marked in some stage before a write, or has not.
+    fn to_be_marked(mut self, pending: bool) -> Self {
+        self.leaf.dirty = !pending;
+        self.leaf.hints.set(LeafHints::DIRTY_MANAGED, pending);
+        self
+    }
 }

@@ -5,6 +5,7 @@ mod in_flight;
 mod knobs;
 mod marks;
 mod programming;
+mod races;
 mod regressions;
 mod stages;
 
