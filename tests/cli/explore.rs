@@ -291,6 +291,37 @@ fn a_verdict_on_the_end_says_of_which_executions() {
     assert!(ended.stdout.contains("q: holds\n"), "{ended:#?}");
 }
 
+/// A `finally` of a cell in which nothing ends holds of nothing, whatever else is broken there.
+#[test]
+fn nothing_holds_of_no_run() {
+    let text = "scenario s; shared x: flag; agent A { await x == 1; } forbidden never ever: x == 0; \
+                required f finally: x == 1;";
+    let path = file(text.as_bytes());
+    let path = path.path().to_str().unwrap();
+    for (words, mode) in [
+        ("f: undecided (no run comes to its end)\n", None),
+        ("no run comes to its end; what is asked", None),
+        (
+            "f         ┆ undecided (no run comes to its end) ┆",
+            Some("--matrix"),
+        ),
+    ] {
+        let ended = explore(&[&[path], mode.as_slice()].concat());
+        let stdout = &ended.verify_code(1).stdout;
+        assert!(stdout.contains(words), "no {words:?} in {stdout}");
+    }
+    let matrix = document(&explore(&[path, "--matrix", "--json"]));
+    assert_eq!(matrix["cells"][1]["verdict"], "undecided");
+    assert_eq!(matrix["cells"][1]["reason"], "no-end");
+    let cells = document(&explore(&[path, "--json"]));
+    assert_eq!(cells["cells"][0]["properties"][1]["reason"], "no-end");
+    let ever = "scenario s; shared x: flag; agent A { await x == 1; } allowed seen ever: x == 1;";
+    let path = file(ever.as_bytes());
+    let ended = explore(&[path.path().to_str().unwrap()]);
+    let note = "hardware -: no run comes to its end\n";
+    assert!(ended.verify_code(1).stdout.contains(note), "{ended:#?}");
+}
+
 #[test]
 fn one_is_not_many() {
     let text = "scenario s; frames f; entry { P }; shared e: entry; agent a { } required q always: not e.P;";

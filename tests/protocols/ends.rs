@@ -90,6 +90,7 @@ fn what_is_broken_is_told_though_no_run_ends() {
     let report = explored(&text(body)).unwrap();
     assert_eq!(report.ends, Some(Ends::Never));
     assert_eq!(report.properties[0].verdict, Verdict::Violated);
+    assert_eq!(report.properties[1].verdict, Verdict::Undecided);
     assert_eq!(report.standing.len(), 1);
     assert_eq!(report.standing[0].words, "lock l");
 }

@@ -23,7 +23,7 @@ pub enum Verdict {
     Violated,
     /// There is a state from which success can't be reached any more.
     Livelock,
-    /// The search was stopped before that was known.
+    /// The search was stopped before that was known, or it is asked of runs that end and none does.
     Undecided,
 }
 
@@ -178,11 +178,24 @@ impl Report {
             .all(|property| property.verdict == Verdict::Holds)
     }
 
+    /// Whether a condition is violated or a livelock.
+    pub fn is_broken(&self) -> bool {
+        let broken = [Verdict::Violated, Verdict::Livelock];
+        let mut properties = self.properties.iter();
+        properties.any(|property| broken.contains(&property.verdict))
+    }
+
+    /// Whether a condition is undecided since it is asked of the runs that end, and none does.
+    pub fn is_asked_of_none(&self, property: &PropertyReport) -> bool {
+        let finally = property.scope == Scope::Finally && property.verdict == Verdict::Undecided;
+        finally && self.ends == Some(Ends::Never)
+    }
+
     /// What is wrong if everything holds only because no run comes to its end: an agent waits or goes
     /// round for ever on every way. It is no mistake where something is violated, or where only
     /// progress is asked, which is about runs that never end, too.
     pub fn endless(&self) -> Option<Diagnostic> {
-        let told = self.ends != Some(Ends::Never) || !self.holds();
+        let told = self.ends != Some(Ends::Never) || self.is_broken();
         if told || (self.asks_progress() && !self.asks_finally()) {
             return None;
         }
@@ -221,7 +234,7 @@ pub(super) fn report<const W: usize>(
     };
     let properties = program.properties.iter().enumerate();
     let properties: Result<_, Mistake> = properties
-        .map(|(number, wanted)| property(&search, number, wanted))
+        .map(|(number, wanted)| property(&search, number, wanted, ends))
         .collect();
     Ok(Report {
         scenario: checked.scenario.name.text.clone(),
@@ -246,6 +259,7 @@ fn property<const W: usize>(
     search: &Search<'_, W>,
     number: usize,
     wanted: &Wanted,
+    ends: Option<Ends>,
 ) -> Result<PropertyReport, Mistake> {
     let mut report = PropertyReport {
         property: wanted.name.clone(),
@@ -272,10 +286,11 @@ fn property<const W: usize>(
             Verdict::Violated
         };
     } else if search.cut.is_none() {
-        report.verdict = if asked_for {
-            Verdict::Violated
-        } else {
-            Verdict::Holds
+        report.verdict = match wanted.scope {
+            _ if asked_for => Verdict::Violated,
+            // What holds of no run at all says nothing.
+            Scope::Finally if ends == Some(Ends::Never) => Verdict::Undecided,
+            _ => Verdict::Holds,
         };
     }
     Ok(report)

@@ -81,6 +81,8 @@ struct PropertyDocument<'a> {
     property: &'a str,
     verdict: String,
     states: usize,
+    /// Why it is undecided.
+    reason: Option<&'static str>,
     trace_length: Option<usize>,
     trace: Option<TraceDocument<'a>>,
     counted: Option<CountedDocument<'a>>,
@@ -169,9 +171,7 @@ fn matrix_of<'a>(explored: &'a Explored, arguments: &Explore) -> Matrix<'a> {
             trace_length: length(property),
             bounds: bounds(&report.bounds, &limits),
             fault_bound: counted(property),
-            reason: report
-                .cut
-                .and_then(|bound| (property.verdict == Verdict::Undecided).then(|| reason(bound))),
+            reason: why(report, property),
             trace: arguments.trace.then(|| property.trace.as_ref().map(trace)),
             ends: report.ends.map(|ends| ends.to_string()),
         })
@@ -203,6 +203,15 @@ pub(super) fn reason(bound: Bound) -> &'static str {
     }
 }
 
+/// Why a condition is undecided, if it is.
+fn why(report: &Report, property: &PropertyReport) -> Option<&'static str> {
+    if report.is_asked_of_none(property) {
+        return Some("no-end");
+    }
+    let cut = report.cut.map(reason);
+    cut.filter(|_| property.verdict == Verdict::Undecided)
+}
+
 fn length(property: &PropertyReport) -> Option<usize> {
     property.trace.as_ref().map(|trace| trace.steps.len())
 }
@@ -220,16 +229,21 @@ fn report<'a>(report: &'a Report, limits: &Limits) -> ReportDocument<'a> {
         cut: report.cut.map(reason),
         can_wait_for_ever: report.stuck.is_some(),
         ends: report.ends.map(|ends| ends.to_string()),
-        properties: report.properties.iter().map(property).collect(),
+        properties: report
+            .properties
+            .iter()
+            .map(|one| property(report, one))
+            .collect(),
         tables: report.tables.iter().map(table).collect(),
     }
 }
 
-fn property(property: &PropertyReport) -> PropertyDocument<'_> {
+fn property<'a>(report: &Report, property: &'a PropertyReport) -> PropertyDocument<'a> {
     PropertyDocument {
         property: &property.property,
         verdict: property.verdict.to_string(),
         states: property.states,
+        reason: why(report, property),
         trace_length: length(property),
         trace: property.trace.as_ref().map(trace),
         counted: counted(property),

@@ -4,7 +4,7 @@ mod search;
 
 use std::fmt::Write;
 
-use notifier::explore::{Cell, Most, Report, Verdict};
+use notifier::explore::{Cell, Most, Report};
 use notifier::scenario::{Checked, Span, format};
 use serde::Serialize;
 use similar::TextDiff;
@@ -69,14 +69,14 @@ pub(super) fn repair(arguments: &Explore, as_json: bool) -> Result<(String, Exit
     for loaded in load_all(arguments)? {
         let baselines = crew.baselines(&loaded)?;
         let reports = baselines.iter().map(|one| one.report());
-        let wanted = reports.filter(|report| is_broken(report) || report.cut.is_some());
+        let wanted = reports.filter(|report| report.is_broken() || report.cut.is_some());
         let wanted: Vec<_> = wanted.collect();
         if wanted.is_empty() {
             return Err(nothing(&loaded));
         }
         let cells = wanted.iter().enumerate().map(|(at, report)| {
             let turn = Turn::at(report, at, wanted.len());
-            match is_broken(report) {
+            match report.is_broken() {
                 true => cell(&crew, &loaded, report, bound, &turn),
                 false => undecided(report, bound),
             }
@@ -104,14 +104,6 @@ fn nothing(loaded: &Loaded) -> String {
          and --elide are for cells that hold",
         loaded.file
     )
-}
-
-fn is_broken(report: &Report) -> bool {
-    let verdicts = [Verdict::Violated, Verdict::Livelock];
-    report
-        .properties
-        .iter()
-        .any(|property| verdicts.contains(&property.verdict))
 }
 
 /// A cell of which it is not known whether it needs a repair.

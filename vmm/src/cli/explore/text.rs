@@ -90,12 +90,14 @@ fn row(report: &Report, property: &PropertyReport) -> [String; 6] {
 
 /// Of which executions a verdict speaks, if not of all: one that has a trace speaks of that.
 fn of_which(report: &Report, property: &PropertyReport) -> &'static str {
+    if report.is_asked_of_none(property) {
+        return " (no run comes to its end)";
+    }
     if property.trace.is_some() {
         return "";
     }
     match (property.scope, report.ends) {
         (Scope::Finally, Some(Ends::Sometimes)) => " (of the executions that end)",
-        (Scope::Finally, Some(Ends::Never)) => " (no execution ends)",
         _ => "",
     }
 }
@@ -139,15 +141,16 @@ fn notes(report: &Report) -> Vec<String> {
     if let Some(bound) = report.cut {
         notes.push(format!("{place}: {}", cut(bound, report)));
     }
-    let ends = report.ends.filter(|_| report.asks_finally());
-    match ends {
-        Some(Ends::Never) => notes.push(format!(
+    let finally = report.asks_finally();
+    match report.ends {
+        Some(Ends::Never) if finally => notes.push(format!(
             "{place}: no run comes to its end; what is asked `finally` is asked of none"
         )),
-        Some(Ends::Sometimes) => notes.push(format!(
+        Some(Ends::Never) => notes.push(format!("{place}: no run comes to its end")),
+        Some(Ends::Sometimes) if finally => notes.push(format!(
             "{place}: not all runs come to their end; what is asked `finally` is asked of those that do"
         )),
-        Some(Ends::Always) | None => {}
+        Some(Ends::Sometimes | Ends::Always) | None => {}
     }
     if report.stuck.is_some() {
         notes.push(format!("{place}: an agent can wait for ever"));

@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::super::edit::Crew;
 use super::super::target::Loaded;
 use super::super::watch::Turn;
-use super::is_broken;
 
 /// Scenarios that are tried for a cell at most.
 pub(super) const CANDIDATES: usize = 5_000;
@@ -191,7 +190,7 @@ impl<'a> Search<'a> {
             // A value that does not fit is no repair.
             Err(_) => return Came::Broken,
         };
-        if is_broken(&report) || report.stuck.is_some() {
+        if report.is_broken() || report.stuck.is_some() {
             return Came::Broken;
         }
         if !report.holds() || report.cut.is_some() {
