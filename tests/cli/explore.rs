@@ -136,6 +136,9 @@ fn what_is_not_known_is_refused_with_what_is_near() {
         &explore(&["upgarde"]),
         &["upgarde", "did you mean `upgrade`?"],
     );
+    for path in ["upgrade.litmus", "./upgrad", "no-such/upgarde.litmus"] {
+        verify_refused(&explore(&[path]), &[path, "did you mean `upgrade`?"]);
+    }
     verify_refused(
         &explore(&["/no-such-file"]),
         &["the scenarios are", "uffd-wp"],

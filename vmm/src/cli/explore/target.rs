@@ -58,7 +58,7 @@ fn read(target: &Path) -> Result<(String, Vec<u8>), String> {
     match bytes(target) {
         Ok(bytes) => Ok((shown, bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let hint = match scenario::nearest(&shown, explore::NAMES) {
+            let hint = match scenario::nearest(&plain(target), explore::NAMES) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("the scenarios are {}", explore::NAMES.join(", ")),
             };
@@ -68,6 +68,16 @@ fn read(target: &Path) -> Result<(String, Vec<u8>), String> {
         }
         Err(error) => Err(format!("{shown} can't be read: {error}")),
     }
+}
+
+/// What a path would be as the name of a scenario: without folders and without the suffix.
+fn plain(target: &Path) -> String {
+    let name = match target.extension() {
+        Some(suffix) if suffix == "litmus" => target.file_stem(),
+        _ => target.file_name(),
+    };
+    let name = name.unwrap_or(target.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// What a file contains, as far as it can be a scenario.
