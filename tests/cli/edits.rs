@@ -114,7 +114,8 @@ fn a_repair_is_a_diff() {
 
 #[test]
 fn what_can_be_left_out_is_no_failure() {
-    let ended = explore(&["upgrade", "--elide", "--os", "secondary-tlb", "--json"]);
+    let cell = ["--os", "secondary-tlb", "--hardware", "smmu", "--json"];
+    let ended = explore(&[&["upgrade", "--elide"], &cell[..]].concat());
     let document = document(ended.verify_code(0));
     let steps = document["cells"][0]["steps"].as_array().unwrap();
     let outcomes: Vec<_> = steps
@@ -128,6 +129,24 @@ fn what_can_be_left_out_is_no_failure() {
         rest,
         [removable, removable, needed, needed, removable, needed]
     );
+}
+
+/// What can be left out of something broken leaves it broken, which is no success.
+#[test]
+fn a_broken_cell_that_was_chosen_is_told_as_broken() {
+    let cell = ["--os", "none", "--hardware", "smmu"];
+    let elide = [&["upgrade", "--elide"], &cell[..]].concat();
+    let ended = explore(&elide);
+    let note = "does not hold itself (progress: livelock); `removable` is what the conditions that hold can do without";
+    assert!(ended.verify_code(1).stdout.contains(note), "{ended:#?}");
+    let document = document(&explore(&[&elide[..], &["--json"]].concat()));
+    let cell = &document["cells"][0];
+    assert_eq!(cell["broken"], serde_json::json!(["progress"]));
+    assert_eq!(cell["decided"], true);
+    let chosen = ["--os", "start-only", "--hardware", "smmu"];
+    let ended = explore(&[&["downgrade", "--elide"], &chosen[..]].concat());
+    let stderr = &ended.verify_code(2).stderr;
+    assert!(stderr.contains("nothing to leave out"), "{ended:#?}");
 }
 
 #[test]

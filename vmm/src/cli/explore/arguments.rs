@@ -62,8 +62,8 @@ pub(in super::super) struct Explore {
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size::parse)]
     memory: u64,
 
-    /// Threads that search, 1 to 256; the output does not depend on their number [default: 1; as many
-    /// as there are processors with --mutate, --repair and --elide]
+    /// Threads that search, 1 to 256; the output does not depend on their number, but with --mutate,
+    /// --repair and --elide they share --memory [default: 1; there as many as there are processors]
     #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
     threads: Option<u16>,

@@ -112,11 +112,12 @@ impl Crew {
     }
 
     /// The cells that edits of something right are for: those that hold, or those that were chosen
-    /// and of which at least one condition holds.
+    /// and of which at least one condition holds. `purpose` is what is done to them, in a word or two.
     pub(super) fn right<'a>(
         &self,
         loaded: &'a Loaded,
         arguments: &Explore,
+        purpose: &str,
     ) -> Result<Vec<Baseline<'a>>, String> {
         let chosen = arguments.os.is_some() || arguments.hardware.is_some();
         let mut all = self.baselines(loaded)?;
@@ -128,7 +129,7 @@ impl Crew {
         match all.is_empty() {
             false => Ok(all),
             true => Err(format!(
-                "{}: no cell that is asked for holds, so there is nothing to break\n  hint: \
+                "{}: no cell that is asked for holds, so there is nothing to {purpose}\n  hint: \
                  --repair looks for what is missing",
                 loaded.file
             )),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use notifier::explore::{Bound, Cell};
+use notifier::explore::{Bound, Cell, PropertyReport, Report, Verdict};
 use notifier::mutate::{Baseline, Outcome, Removal, removals, without};
 use serde::Serialize;
 
@@ -30,6 +30,10 @@ struct CellElisions {
     decided: bool,
     /// Why it was not.
     reason: Option<String>,
+    /// The conditions that don't hold though nothing was left out.
+    broken: Vec<String>,
+    #[serde(skip)]
+    verdicts: Vec<Verdict>,
     steps: Vec<Single>,
     /// The largest sets that can be left out together, as numbers of `steps`; none of one only.
     sets: Vec<Vec<usize>>,
@@ -54,7 +58,7 @@ pub(super) fn elide(arguments: &Explore, as_json: bool) -> Result<(String, Exit)
     let crew = Crew::new(arguments);
     let mut all = Vec::new();
     for loaded in load_all(arguments)? {
-        let baselines = crew.right(&loaded, arguments)?;
+        let baselines = crew.right(&loaded, arguments, "leave out")?;
         let cells = baselines.iter().enumerate().map(|(at, one)| {
             let turn = Turn::at(one.report(), at, baselines.len());
             cell(&crew, &loaded, one, &turn)
@@ -65,7 +69,7 @@ pub(super) fn elide(arguments: &Explore, as_json: bool) -> Result<(String, Exit)
         });
     }
     let mut cells = all.iter().flat_map(|one| &one.cells);
-    let exit = match cells.all(CellElisions::is_decided) {
+    let exit = match cells.all(CellElisions::is_answered) {
         true => Exit::Good,
         false => Exit::Bad,
     };
@@ -77,9 +81,12 @@ pub(super) fn elide(arguments: &Explore, as_json: bool) -> Result<(String, Exit)
 }
 
 impl CellElisions {
-    fn is_decided(&self) -> bool {
+    fn is_answered(&self) -> bool {
         let decided = |single: &Single| single.outcome != "undecided";
-        self.decided && self.undecided.is_none() && self.steps.iter().all(decided)
+        self.decided
+            && self.broken.is_empty()
+            && self.undecided.is_none()
+            && self.steps.iter().all(decided)
     }
 }
 
@@ -103,16 +110,26 @@ fn cell(crew: &Crew, loaded: &Loaded, baseline: &Baseline<'_>, turn: &Turn<'_>) 
         .filter(|step| tried[*step].is_harmless())
         .collect();
     let (sets, undecided) = trial.largest(&removable);
+    let failed = broken(report);
     let single = |(step, tried): (&Removal, &Tried)| single(loaded, step, tried);
     CellElisions {
         os: report.cell.os.clone(),
         hardware: report.cell.hardware.clone(),
         decided: report.cut.is_none(),
         reason: report.cut.map(reason),
+        broken: failed.iter().map(|one| one.property.clone()).collect(),
+        verdicts: failed.iter().map(|one| one.verdict).collect(),
         steps: steps.iter().zip(&tried).map(single).collect(),
         sets,
         undecided,
     }
+}
+
+/// What does not hold of a cell that is decided.
+fn broken(report: &Report) -> Vec<&PropertyReport> {
+    let properties = report.properties.iter();
+    let failed = properties.filter(|one| report.cut.is_none() && one.verdict != Verdict::Holds);
+    failed.collect()
 }
 
 /// What came of leaving out some steps.
@@ -249,7 +266,7 @@ fn cell_text(scenario: &str, cell: &CellElisions) -> String {
     if let Some(why) = &cell.reason {
         return format!("{head}\nundecided itself ({why}), so there is nothing to leave out");
     }
-    let mut text = format!("{head}\n");
+    let mut text = format!("{head}\n{}", not_right(cell));
     for (number, step) in cell.steps.iter().enumerate() {
         text.push_str(&line(number + 1, step));
     }
@@ -263,6 +280,19 @@ fn cell_text(scenario: &str, cell: &CellElisions) -> String {
         let _ = writeln!(text, "  no two of them together");
     }
     text.trim_end().into()
+}
+
+/// That the cell is broken as it is, if it is.
+fn not_right(cell: &CellElisions) -> String {
+    let pairs = cell.broken.iter().zip(&cell.verdicts);
+    let all = pairs.map(|(name, verdict)| format!("{name}: {verdict}"));
+    match all.collect::<Vec<_>>() {
+        none if none.is_empty() => String::new(),
+        all => format!(
+            "does not hold itself ({}); `removable` is what the conditions that hold can do without\n",
+            all.join(", ")
+        ),
+    }
 }
 
 fn line(number: usize, step: &Single) -> String {

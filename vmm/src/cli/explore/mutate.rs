@@ -73,7 +73,7 @@ pub(super) fn mutate(arguments: &Explore, as_json: bool) -> Result<(String, Exit
     let crew = Crew::new(arguments);
     let mut campaigns = Vec::new();
     for loaded in load_all(arguments)? {
-        let baselines = crew.right(&loaded, arguments)?;
+        let baselines = crew.right(&loaded, arguments, "break")?;
         let cells = baselines.iter().enumerate().map(|(at, one)| {
             let turn = Turn::at(one.report(), at, baselines.len());
             cell(&crew, &loaded, one, &turn)
