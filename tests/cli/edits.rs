@@ -25,7 +25,15 @@ fn mutants_have_places_and_the_exit_code_tells_of_survivors() {
     assert_eq!(first["place"]["file"], "downgrade.litmus");
     assert_eq!(first["outcome"], "caught");
     assert!(first["caught_by"][0]["trace_length"].as_u64() > Some(0));
-    explore(&["upgrade", "--mutate", "--os", "secondary-tlb"]).verify_code(1);
+    let survives = [
+        "upgrade",
+        "--mutate",
+        "--os",
+        "secondary-tlb",
+        "--hardware",
+        "smmu",
+    ];
+    explore(&survives).verify_code(1);
 }
 
 #[test]
