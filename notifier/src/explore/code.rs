@@ -1,31 +1,42 @@
 //! What agents are compiled to: a short list of instructions over the packed state.
 
+use super::binding::Operation;
 use super::entries::Table;
 use super::layout::Field;
 use crate::scenario::Span;
 
 /// A value that is worked out from a state.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Ex {
+pub enum Ex {
+    /// The same in all states.
     Const(i64),
+    /// What a field has.
     Get(Field),
-    /// One of several.
+    /// One of several: the one with this number, 0 if there is none.
     At(Vec<Field>, Box<Ex>),
-    /// Some bits of a value.
+    /// Some bits of a value: shifted down by so many, then these ones.
     Part(Box<Ex>, u32, u64),
     /// A value with some of its bits replaced: lowest bit, ones, new value.
     With(Box<Ex>, Vec<(u32, u64, Ex)>),
+    /// 1 if the value is 0, else 0.
     Not(Box<Ex>),
+    /// 1 if either is not 0, else 0.
     Or(Box<Ex>, Box<Ex>),
+    /// 1 if neither is 0, else 0.
     And(Box<Ex>, Box<Ex>),
+    /// 1 if they are the same, else 0.
     Equal(Box<Ex>, Box<Ex>),
+    /// 1 if the first is less, else 0.
     Less(Box<Ex>, Box<Ex>),
+    /// The sum.
     Add(Box<Ex>, Box<Ex>),
+    /// The first without the second, which may be below 0.
     Subtract(Box<Ex>, Box<Ex>),
+    /// The second where the first is not 0, else the third.
     If(Box<Ex>, Box<Ex>, Box<Ex>),
     /// Looked up by one entry.
     One(Table, Box<Ex>),
-    /// Looked up by two entries of so many bits.
+    /// Looked up by two entries of so many bits, the first of which is the upper part of the index.
     Two(Table, u32, Box<Ex>, Box<Ex>),
     /// Whether an agent is between two instructions.
     AtBoundary(usize),
@@ -35,7 +46,7 @@ pub(super) enum Ex {
 
 impl Ex {
     /// The number, if it is the same in all states.
-    pub(super) fn constant(&self) -> Option<i64> {
+    pub fn constant(&self) -> Option<i64> {
         match self {
             Self::Const(number) => Some(*number),
             _ => None,
@@ -43,7 +54,7 @@ impl Ex {
     }
 
     /// Calls `see` for each field that is read; program counters are not among them.
-    pub(super) fn reads(&self, see: &mut impl FnMut(Field)) {
+    pub fn reads(&self, see: &mut impl FnMut(Field)) {
         self.visit(&mut |part| match part {
             Self::Get(field) => see(*field),
             Self::At(fields, _) => fields.iter().for_each(|field| see(*field)),
@@ -52,7 +63,7 @@ impl Ex {
     }
 
     /// Calls `see` for this expression and everything in it.
-    pub(super) fn visit(&self, see: &mut impl FnMut(&Self)) {
+    pub fn visit(&self, see: &mut impl FnMut(&Self)) {
         see(self);
         match self {
             Self::Const(_) | Self::Get(_) | Self::AtBoundary(_) | Self::Done(_) => {}
@@ -81,39 +92,45 @@ impl Ex {
 
 /// Where a value goes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Target {
+pub struct Target {
     /// One field, or all those of an array.
-    pub(super) fields: Vec<Field>,
-    pub(super) index: Option<Box<Ex>>,
+    pub fields: Vec<Field>,
+    /// Which of them; the first if nothing is said.
+    pub index: Option<Box<Ex>>,
     /// Some bits of it: lowest bit, ones.
-    pub(super) part: Option<(u32, u64)>,
+    pub part: Option<(u32, u64)>,
     /// The greatest value that may be put there.
-    pub(super) most: u64,
+    pub most: u64,
 }
 
 /// One instruction.
 #[derive(Clone, Debug)]
-pub(super) enum Instr {
+pub enum Instr {
+    /// Puts a value somewhere.
     Assign(Target, Ex, Span),
-    /// Target, old, new, success.
+    /// Target, what it is now, old, new, success.
     Cmpxchg(Target, Ex, Ex, Ex, Target, Span),
     /// The step can't be made where this is 0.
     Await(Ex),
     /// Goes on there where this is 0.
     Unless(Ex, usize),
+    /// Goes on there.
     Jump(usize),
+    /// Goes on at any of these.
     Choose(Vec<usize>),
     /// Breaks a condition where this is not 0.
     Forbid(usize, Ex),
+    /// Counts.
     Count(usize),
     /// An interrupt is taken; always the first of a handler.
     Enter,
+    /// There is nothing more to do.
     End,
 }
 
 impl Instr {
     /// What it works out, where it puts something included.
-    pub(super) fn expressions(&self) -> Vec<&Ex> {
+    pub fn expressions(&self) -> Vec<&Ex> {
         match self {
             Self::Assign(target, value, _) => {
                 target.index.as_deref().into_iter().chain([value]).collect()
@@ -133,24 +150,28 @@ impl Instr {
 
 /// The instructions of an agent, a handler or an event.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Code {
-    pub(super) instrs: Vec<Instr>,
+pub struct Code {
+    /// What is done.
+    pub instrs: Vec<Instr>,
     /// Whether others may do something before this instruction.
-    pub(super) starts: Vec<bool>,
+    pub starts: Vec<bool>,
     /// Whether the processor is in the midst of an instruction of its own there.
-    pub(super) inside: Vec<bool>,
+    pub inside: Vec<bool>,
     /// How a trace tells the step that begins here.
-    pub(super) words: Vec<String>,
+    pub words: Vec<String>,
     /// Where in the text this instruction comes from.
-    pub(super) spans: Vec<Span>,
+    pub spans: Vec<Span>,
     /// For each instruction at which a step can begin, and for the end, its number in the packed
     /// program counter.
-    pub(super) stop_of: Vec<Option<u32>>,
+    pub stop_of: Vec<Option<u32>>,
     /// The way back.
-    pub(super) stops: Vec<usize>,
+    pub stops: Vec<usize>,
     /// For each stop, what stays of the state's words: registers that nobody reads any more are
     /// cleared, so that states that differ in nothing else are one.
-    pub(super) keep: Vec<Vec<u64>>,
+    pub keep: Vec<Vec<u64>>,
+    /// Which of the instructions are the model of hardware, ascending and apart; none where places
+    /// that are alike were made one.
+    pub operations: Vec<Operation>,
 }
 
 impl Code {
@@ -175,7 +196,7 @@ impl Code {
     }
 
     /// The instructions that may come after this one.
-    pub(super) fn after(&self, at: usize) -> Vec<usize> {
+    pub fn after(&self, at: usize) -> Vec<usize> {
         match &self.instrs[at] {
             Instr::Jump(to) => vec![*to],
             Instr::Unless(_, to) => vec![at + 1, *to],

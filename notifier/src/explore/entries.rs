@@ -19,14 +19,14 @@ const ADDRESS: Gva = Gva::new(0x1000);
 
 /// Which bits of an entry mean what.
 #[derive(Clone, Debug)]
-pub(super) struct EntryFormat {
+pub struct EntryFormat {
     /// Name, lowest bit, greatest value.
     fields: Vec<(&'static str, u32, u64)>,
     bits: u32,
 }
 
-/// Yes or no for every value, or every pair.
-pub(super) type Table = Arc<[u64]>;
+/// Yes or no for every value, or every pair: a bit for each, 64 in a word, the first the lowest.
+pub type Table = Arc<[u64]>;
 
 impl EntryFormat {
     /// The format that `symbols` declare, `None` if an entry has too many bits.
@@ -43,24 +43,25 @@ impl EntryFormat {
         (bits <= MAX_BITS).then_some(Self { fields, bits })
     }
 
-    pub(super) fn bits(&self) -> u32 {
+    /// How many bits an entry has.
+    pub fn bits(&self) -> u32 {
         self.bits
     }
 
     /// The greatest value of an entry.
-    pub(super) fn most(&self) -> u64 {
+    pub fn most(&self) -> u64 {
         (1 << self.bits) - 1
     }
 
     /// Lowest bit and greatest value of a field.
-    pub(super) fn field(&self, name: &str) -> Option<(u32, u64)> {
+    pub fn field(&self, name: &str) -> Option<(u32, u64)> {
         let mut fields = self.fields.iter();
         let field = fields.find(|(field, ..)| *field == name)?;
         Some((field.1, field.2))
     }
 
     /// All ones in the bits of a field of this greatest value.
-    pub(super) fn ones(most: u64) -> u64 {
+    pub fn ones(most: u64) -> u64 {
         most.checked_next_power_of_two().map_or(u64::MAX, |power| {
             if power == most {
                 2 * power - 1
@@ -71,7 +72,7 @@ impl EntryFormat {
     }
 
     /// What a TLB keeps of an entry: presence, frame, W and D.
-    pub(super) fn cached(&self) -> u64 {
+    pub fn cached(&self) -> u64 {
         let kept = self
             .fields
             .iter()
@@ -135,7 +136,7 @@ impl EntryFormat {
     }
 
     /// `P1 F=old W0`, or `none` for an entry that is all zeroes.
-    pub(super) fn show(&self, raw: u64, frames: &[String]) -> String {
+    pub fn show(&self, raw: u64, frames: &[String]) -> String {
         if raw == 0 {
             return "none".into();
         }

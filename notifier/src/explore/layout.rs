@@ -5,7 +5,7 @@ pub(super) const MAX_WORDS: usize = 4;
 
 /// Some bits of one word of the state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Field {
+pub struct Field {
     word: u8,
     shift: u8,
     /// As many ones as there are bits.
@@ -13,6 +13,21 @@ pub(super) struct Field {
 }
 
 impl Field {
+    /// The number of the 64-bit word that it is in.
+    pub fn word(self) -> usize {
+        self.word.into()
+    }
+
+    /// Its lowest bit in that word, 0 to 63.
+    pub fn shift(self) -> u32 {
+        self.shift.into()
+    }
+
+    /// As many ones as it has bits; 0 if it can only be 0.
+    pub fn mask(self) -> u64 {
+        self.mask
+    }
+
     pub(super) fn get<const W: usize>(self, state: &[u64; W]) -> u64 {
         (state[usize::from(self.word)] >> self.shift) & self.mask
     }

@@ -5,6 +5,7 @@
 //! search is breadth-first, and the same input gives the same result on any number of threads.
 
 mod batch;
+mod binding;
 mod code;
 mod compile;
 mod ends;
@@ -15,7 +16,7 @@ mod machine;
 mod memo;
 mod mistake;
 mod observe;
-mod program;
+pub mod program;
 mod progress;
 mod report;
 mod scenarios;
@@ -27,6 +28,7 @@ mod trace;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
+pub use binding::{HardwareOperation, Operation, Owner, PageId, Role};
 pub use ends::{Ends, Standing};
 pub use observe::{Observed, observe};
 pub use progress::Most;

@@ -257,7 +257,7 @@ fn moves(view: &View<'_>, site: &Site) -> Vec<Tried> {
             scenario: carried(scenario, site, to),
         });
     }
-    if let Some(parent) = site.block.parent() {
+    if let Some(parent) = site.block.around(scenario) {
         for (behind, side) in [(0, "before"), (1, "after")] {
             let edited = outside(scenario, site, &parent, behind);
             all.extend(edited.map(|scenario| Tried {

@@ -1,6 +1,6 @@
 //! Where a statement is in the tree.
 
-use crate::scenario::tree::{Item, Scenario, Statement};
+use crate::scenario::tree::{Action, Item, Scenario, Statement};
 
 /// The address of a statement. Ordered as the text is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,15 @@ impl Block {
         let mut block = self.clone();
         let (index, _) = block.path.pop()?;
         Some(Site { block, index })
+    }
+
+    /// The statement around this block; a `live` block does not count, since it changes nothing.
+    pub(super) fn around(&self, scenario: &Scenario) -> Option<Site> {
+        let mut site = self.parent()?;
+        while let Some(Action::Live { .. }) = site.of(scenario).map(|one| &one.action) {
+            site = site.block.parent()?;
+        }
+        Some(site)
     }
 
     pub(super) fn of<'a>(&self, scenario: &'a Scenario) -> &'a [Statement] {

@@ -8,6 +8,7 @@ impl Action {
         match self {
             Self::Atomic(body)
             | Self::Instruction(body)
+            | Self::Live { body, .. }
             | Self::Loop(body)
             | Self::Repeat(_, body) => vec![body],
             Self::If(_, then, otherwise) | Self::When(_, then, otherwise) => vec![then, otherwise],
@@ -21,6 +22,7 @@ impl Action {
         match self {
             Self::Atomic(body)
             | Self::Instruction(body)
+            | Self::Live { body, .. }
             | Self::Loop(body)
             | Self::Repeat(_, body) => vec![body],
             Self::If(_, then, otherwise) | Self::When(_, then, otherwise) => vec![then, otherwise],

@@ -1,6 +1,8 @@
 //! Whether a scenario makes sense: names, kinds, termination, the initial state.
 
+mod bindings;
 mod flow;
+mod live;
 mod used;
 mod values;
 
@@ -10,6 +12,8 @@ use super::tree::{
     Typed,
 };
 use super::{Diagnostic, Symbols};
+
+pub(crate) use live::{nested, no_page};
 
 /// A scenario that makes sense, with what it declares.
 #[derive(Clone, Debug)]
@@ -39,6 +43,7 @@ pub fn check(scenario: Scenario) -> Result<Checked, Diagnostic> {
 pub(crate) fn check_edited(scenario: Scenario) -> Result<Checked, Diagnostic> {
     let symbols = Symbols::gather(&scenario)?;
     declarations(&scenario, &symbols)?;
+    bindings::bindings(&symbols)?;
     flow::no_recursion(&symbols)?;
     for item in &scenario.items {
         Checker::of(&symbols, item)?.item(item)?;
@@ -111,8 +116,10 @@ fn no_more<'a>(
 /// What is known at some place of a scenario.
 struct Checker<'a> {
     symbols: &'a Symbols,
-    /// Registers and parameters.
+    /// Parameters, and behind them registers.
     locals: Vec<(String, Kind)>,
+    /// How many parameters there are.
+    parameters: usize,
     /// Whether ghosts may be looked at here.
     ghosts: bool,
     /// Whether a procedure's body is looked at, so that `return` has a meaning.
@@ -120,6 +127,18 @@ struct Checker<'a> {
     loops: usize,
     /// Whether all of it is one step.
     atomic: bool,
+    /// What this place is in, where that matters for a `live` block.
+    within: Within,
+}
+
+/// What a statement may be in that leaves no room for every hardware operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    Nothing,
+    Event,
+    Atomic,
+    Instruction,
+    Live,
 }
 
 type Checks = Result<(), Diagnostic>;
@@ -129,10 +148,15 @@ impl<'a> Checker<'a> {
         let mut checker = Self {
             symbols,
             locals: Vec::new(),
+            parameters: 0,
             ghosts: false,
             procedure: matches!(item, Item::Procedure(_)),
             loops: 0,
             atomic: matches!(item, Item::Event(_) | Item::Initially(_)),
+            within: match item {
+                Item::Event(_) => Within::Event,
+                _ => Within::Nothing,
+            },
         };
         match item {
             Item::Function(function) => checker.declare(&function.parameters)?,
@@ -148,6 +172,7 @@ impl<'a> Checker<'a> {
     }
 
     fn declare(&mut self, all: &[Typed]) -> Checks {
+        self.parameters = all.len();
         all.iter().try_for_each(|typed| self.local(typed))
     }
 
@@ -292,11 +317,17 @@ impl<'a> Checker<'a> {
             Action::Call(name, arguments) => self.call(name, arguments),
             Action::Atomic(body) => {
                 let outer = std::mem::replace(&mut self.atomic, true);
-                self.body(body)?;
+                self.inner(body, Within::Atomic)?;
                 self.atomic = outer;
                 Ok(())
             }
-            Action::Instruction(body) => self.body(body),
+            Action::Instruction(body) => self.inner(body, Within::Instruction),
+            Action::Live {
+                operation,
+                page,
+                result,
+                body,
+            } => self.live(statement.span, (*operation, page, result), body),
             Action::Repeat(_, body) => {
                 self.loops += 1;
                 self.body(body)?;
@@ -316,10 +347,27 @@ impl<'a> Checker<'a> {
             Action::Choose(branches) => branches.iter().try_for_each(|branch| self.body(branch)),
             Action::Loop(_) if self.atomic => here("a loop in one step: it might never end"),
             Action::Loop(body) => self.endless(statement, body),
+            Action::Break if self.loops == 0 && self.within == Within::Live => {
+                live::leaves("break", statement.span)
+            }
+            Action::Return if self.within == Within::Live => live::leaves("return", statement.span),
             Action::Break if self.loops == 0 => here("`break` outside of a loop"),
             Action::Return if !self.procedure => here("`return` outside of a procedure"),
             Action::Break | Action::Return => Ok(()),
         }
+    }
+
+    /// A block that leaves no room for every hardware operation.
+    fn inner(&mut self, body: &[Statement], within: Within) -> Checks {
+        // What is in a `live` block stays in it, whatever is between.
+        let within = match self.within {
+            Within::Live => Within::Live,
+            _ => within,
+        };
+        let outer = std::mem::replace(&mut self.within, within);
+        self.body(body)?;
+        self.within = outer;
+        Ok(())
     }
 
     fn endless(&mut self, statement: &Statement, body: &[Statement]) -> Checks {

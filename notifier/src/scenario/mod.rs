@@ -17,8 +17,8 @@ mod span;
 mod symbols;
 pub mod tree;
 
-pub(crate) use check::check_edited;
 pub use check::{Checked, check};
+pub(crate) use check::{check_edited, nested, no_page};
 pub use diagnostic::Diagnostic;
 pub use format::{expression as format_expression, format, statement as format_statement};
 pub use nearest::nearest;

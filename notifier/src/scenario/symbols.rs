@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::tree::{
-    Agent, Axis, Count, Event, Function, Item, Kind, Name, Procedure, Property, Scenario, Table,
-    Variable, Variant,
+    Agent, Axis, Binding, Count, Event, Function, Item, Kind, Name, Procedure, Property, Scenario,
+    Table, Variable, Variant,
 };
 use super::{Diagnostic, nearest};
 
@@ -91,6 +91,10 @@ pub struct Symbols {
     pub fields: Vec<&'static str>,
     /// Shared and ghost variables.
     pub variables: Vec<Variable>,
+    /// What is bound to real things.
+    pub bindings: Vec<Binding>,
+    /// The entries that are bound to pages, in the order of the file.
+    pub pages: Vec<Name>,
     /// Functions.
     pub functions: Vec<Function>,
     /// Procedures.
@@ -157,6 +161,13 @@ impl Symbols {
             Item::Event(event) => {
                 self.events.push(event.clone());
                 one(&event.name)
+            }
+            Item::Binding(binding) => {
+                if let Binding::Page(names) = binding {
+                    self.pages.extend(names.iter().cloned());
+                }
+                self.bindings.push(binding.clone());
+                Ok(Vec::new())
             }
             Item::Counter(name, _) => {
                 self.counters.push(name.clone());
@@ -252,6 +263,17 @@ impl Symbols {
         self.variables
             .iter()
             .find(|variable| variable.name.text == name)
+    }
+
+    /// How many elements the variable of this name has; 0 if there is none.
+    pub fn elements(&self, name: &str) -> usize {
+        self.variable(name)
+            .map_or(0, |variable| self.count(variable.count))
+    }
+
+    /// Whether this is an entry that is bound to a page.
+    pub fn is_page(&self, name: &str) -> bool {
+        self.pages.iter().any(|page| page.text == name)
     }
 
     /// The agent of this name.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::tree::{
-    Action, Agent, Expression, FieldValue, Gap, Item, Layout, Name, Node, Operator, Place,
-    Statement,
+    Action, Agent, Expression, FieldValue, Gap, HardwareOperation, Item, Layout, Name, Node,
+    Operator, Place, Statement,
 };
 use super::{Span, check, format, format_expression, parse};
 use crate::explore::{NAMES, embedded};
@@ -122,6 +122,30 @@ fn comments_stay_as_they_are_written() {
         "scenario x;\n//   a list:\n//     * indented \t\n//none\n//\nagent a {   //\ttab\r\n//  two\n }\n",
         "scenario x;\n//   a list:\n//     * indented\n//none\n//\nagent a { //\ttab\n    //  two\n}\n",
     );
+}
+
+/// What is bound, and every hardware operation, as a block and in a row.
+#[test]
+fn live_declarations_and_blocks_are_written_back_as_they_were_read() {
+    verify_formatted(
+        "scenario x;\nlive page pte,other;live tlb t of CPU0 ,CPU1 for pte[1];\n\nlive smmu a,b for pte;\n\
+         live contents mem;live knob btm-on   \"btm=on\"; live never ats \"none  has it\";\n\
+         agent a { live load pte[1]->ok{ok=1;}\n\n live event { } live dma-read pte { \"l\" n = 1; } }\n",
+        "scenario x;\nlive page pte, other;\nlive tlb t of CPU0, CPU1 for pte[1];\n\nlive smmu a, b for pte;\n\
+         live contents mem;\nlive knob btm-on \"btm=on\";\nlive never ats \"none  has it\";\n\
+         agent a {\n    live load pte[1] -> ok {\n        ok = 1;\n    }\n\n    live event {\n    }\n    \
+         live dma-read pte {\n        \"l\"\n        n = 1;\n    }\n}\n",
+    );
+    let operations = HardwareOperation::ALL.map(|operation| match operation {
+        HardwareOperation::Event => "live event { n = 1; }".into(),
+        other => format!("live {} pte -> ok {{ ok = 1; }}", other.word()),
+    });
+    for operation in operations {
+        let text = format!("scenario x;\nagents {{\n    a ;\n    {operation} ;\n}}\n");
+        let tree = parse(&text).unwrap_or_else(|error| panic!("{}", error.locate("x", &text)));
+        assert!(format(&tree).contains(&operation), "{}", format(&tree));
+        assert_eq!(parse(&format(&tree)).unwrap(), tree);
+    }
 }
 
 /// Parentheses are where they are needed, and around an `and` beside an `or`.
@@ -313,6 +337,14 @@ fn statements() -> impl Strategy<Value = Vec<Statement>> {
         let blocks = prop_oneof![
             inner.clone().prop_map(Action::Atomic),
             inner.clone().prop_map(Action::Loop),
+            (places(), proptest::option::of(places()), inner.clone()).prop_map(
+                |(page, result, body)| Action::Live {
+                    operation: HardwareOperation::DmaWrite,
+                    page: Some(page),
+                    result,
+                    body
+                }
+            ),
             inner.clone().prop_map(|body| Action::Repeat(3, body)),
             (expressions(), inner.clone(), inner.clone())
                 .prop_map(|(one, two, three)| Action::If(one, two, three)),

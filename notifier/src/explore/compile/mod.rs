@@ -1,19 +1,23 @@
 //! From the checked tree and one cell of the matrix to a [`Program`].
 
+mod bindings;
 mod merge;
+mod operations;
 mod statements;
 mod values;
 
 use std::collections::BTreeMap;
 
+use super::binding::{Owner, Role};
 use super::code::{Code, Instr};
 use super::entries::EntryFormat;
 use super::layout::{Field, Layout};
 use super::live;
 use super::program::{Context, Happening, Program, Shown, Wanted, WantedTable};
 use super::{Cell, Reductions};
-use crate::scenario::tree::{Axis, Expression, Item, Kind, Name, Statement};
+use crate::scenario::tree::{Axis, Binding, Expression, Item, Kind, Name, Statement};
 use crate::scenario::{Checked, Diagnostic, Span, Symbols, nearest};
+use operations::Around;
 use values::Value;
 
 /// The most instructions of one agent, handler or event.
@@ -52,13 +56,28 @@ pub(super) fn compile(checked: &Checked, cell: &Cell, reductions: Reductions) ->
             .frames
             .iter()
             .map(|frame| format!("freed({frame})"));
-        shown.extend(names.zip(fields).map(|(name, field)| Shown {
-            name,
-            field,
-            kind: Kind::Number(1),
-            most: 1,
-        }));
+        shown.extend(
+            names
+                .zip(fields)
+                .enumerate()
+                .map(|(frame, (name, field))| Shown {
+                    name,
+                    field,
+                    kind: Kind::Number(1),
+                    most: 1,
+                    owner: Owner::Shared,
+                    role: Role::Freed { frame },
+                }),
+        );
     }
+    let knobs = compiler.bound_knobs(|binding| match binding {
+        Binding::Knob(name, how) => Some((name, how)),
+        _ => None,
+    });
+    let never = compiler.bound_knobs(|binding| match binding {
+        Binding::Never(name, why) => Some((name, why)),
+        _ => None,
+    });
     Ok(Program {
         contexts,
         agents: compiler
@@ -79,6 +98,9 @@ pub(super) fn compile(checked: &Checked, cell: &Cell, reductions: Reductions) ->
         initial,
         defaults: compiler.defaults,
         shown,
+        registers: compiler.registers,
+        knobs,
+        never,
         frames: compiler.symbols.frames.clone(),
         format: compiler.format,
         bits: compiler.layout.bits(),
@@ -96,6 +118,7 @@ struct Compiler<'a> {
     variables: BTreeMap<&'a str, Vec<Field>>,
     freed: Option<Vec<Field>>,
     shown: Vec<Shown>,
+    registers: Vec<Shown>,
     defaults: Vec<(Field, u64)>,
     /// The greatest value of a reader-writer lock, which is a writer's.
     writer: u64,
@@ -122,6 +145,10 @@ struct Body {
     label: Option<String>,
     /// The statement that is being compiled.
     span: Span,
+    /// The call of the procedure that it is in.
+    called: Option<Span>,
+    /// What leaves no room for every hardware operation there.
+    around: Option<Around>,
 }
 
 /// Whether what comes next begins a step.
@@ -159,6 +186,7 @@ impl<'a> Compiler<'a> {
             variables: BTreeMap::new(),
             freed: None,
             shown: Vec::new(),
+            registers: Vec::new(),
             defaults: Vec::new(),
             writer: contexts.sum::<u64>() + 1,
         })
@@ -190,6 +218,11 @@ impl<'a> Compiler<'a> {
                 None => 0,
             };
             let mut fields = Vec::new();
+            let bound = self.bound(variable);
+            let owner = match variable.ghost {
+                true => Owner::Ghost,
+                false => Owner::Shared,
+            };
             for index in 0..self.symbols.count(variable.count) {
                 let field = self.room(most, variable.name.span)?;
                 self.defaults.push((field, value));
@@ -199,6 +232,8 @@ impl<'a> Compiler<'a> {
                     field,
                     kind: variable.kind,
                     most,
+                    owner,
+                    role: self.role(&variable.name, bound, index),
                 });
                 fields.push(field);
             }
@@ -311,11 +346,31 @@ impl<'a> Compiler<'a> {
         body.code.push(Instr::End, false, "", Span::default());
         if reductions == Reductions::On {
             merge::merge(&mut body.code);
+            // Their numbers say nothing any more.
+            body.code.operations.clear();
         }
+        self.name_registers(owner, &body);
         body.code.number_stops();
         let registers: Vec<Field> = body.registers.values().map(|(field, _)| *field).collect();
         live::clear_dead(&mut body.code, &registers, reductions == Reductions::On);
         Ok(body.code)
+    }
+
+    /// Takes down whose registers are where.
+    fn name_registers(&mut self, owner: &str, body: &Body) {
+        let named = |((scope, name), (field, kind)): (&(String, String), &(Field, Kind))| Shown {
+            name: match scope == owner {
+                true => format!("{owner}.{name}"),
+                false => format!("{owner}.{scope}.{name}"),
+            },
+            field: *field,
+            kind: *kind,
+            most: self.most(*kind),
+            owner: Owner::Register,
+            role: Role::Word,
+        };
+        let registers: Vec<Shown> = body.registers.iter().map(named).collect();
+        self.registers.extend(registers);
     }
 
     fn events(&mut self) -> Compiled<Vec<Happening>> {
@@ -327,6 +382,7 @@ impl<'a> Compiler<'a> {
                 .ex;
             let mut body = Body {
                 grouping: Grouping::Rest,
+                around: Some(Around::Event),
                 ..Body::default()
             };
             let name = &event.name.text;
@@ -341,6 +397,7 @@ impl<'a> Compiler<'a> {
             } else {
                 &event.about
             };
+            self.name_registers(name, &body);
             if condition.constant() != Some(0) {
                 events.push(Happening {
                     name: name.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 
+use super::operations::Around;
 use super::values::Value;
 use super::{Body, Compiled, Compiler, Grouping, MAX_INSTRS, MAX_REGISTERS, Scope};
 use crate::explore::code::{Ex, Instr, Target};
@@ -26,7 +27,7 @@ impl Body {
         self.code.push(instr, start, words, self.span)
     }
 
-    fn next(&self) -> usize {
+    pub(super) fn next(&self) -> usize {
         self.code.instrs.len()
     }
 
@@ -142,12 +143,21 @@ impl Compiler<'_> {
             Action::Atomic(inner) => self.atomic(inner, scope, body)?,
             Action::Instruction(inner) => {
                 let first = body.next();
-                self.block(inner, scope, body)?;
+                self.block_in(Around::Instruction, inner, scope, body)?;
                 let starts = (first..body.next()).filter(|at| body.code.starts[*at]);
                 let inside: Vec<usize> = starts.skip(1).collect();
                 inside
                     .into_iter()
                     .for_each(|at| body.code.inside[at] = true);
+            }
+            Action::Live {
+                operation,
+                page,
+                result,
+                body: inner,
+            } => {
+                let head = (*operation, page.as_ref(), result.as_ref());
+                self.live(head, inner, scope, body)?;
             }
             Action::If(condition, then, otherwise) => {
                 let condition = self.value(condition, scope, body)?;
@@ -322,7 +332,9 @@ impl Compiler<'_> {
             inner.parameters.insert(parameter.name.text.clone(), value);
         }
         body.returns.push(Vec::new());
+        let outer = body.called.replace(body.span);
         self.block(&procedure.body, &inner, body)?;
+        body.called = outer;
         let jumps = body.returns.pop().unwrap_or_default();
         jumps.into_iter().for_each(|jump| body.land(jump));
         Ok(())
@@ -334,7 +346,9 @@ impl Compiler<'_> {
             body.grouping = Grouping::First;
         }
         let label = body.label.clone();
+        let around = body.around.replace(Around::Atomic);
         self.block_keeping(inner, label, scope, body)?;
+        body.around = around;
         body.grouping = match (outer, body.grouping) {
             (Grouping::First, Grouping::Rest) => Grouping::Rest,
             _ => outer,
@@ -459,6 +473,7 @@ fn words(statement: &Statement) -> String {
         Action::Comment(_) | Action::Register(_) | Action::Call(..) => String::new(),
         Action::Atomic(_)
         | Action::Instruction(_)
+        | Action::Live { .. }
         | Action::When(..)
         | Action::Loop(_)
         | Action::Repeat(..) => String::new(),

@@ -109,7 +109,7 @@ pub(in crate::mutate) fn carried(scenario: &Scenario, site: &Site, to: usize) ->
 
 /// Before and after the statement around it.
 fn out(scenario: &Scenario, site: &Site) -> Vec<Variation> {
-    let Some(parent) = site.block.parent() else {
+    let Some(parent) = site.block.around(scenario) else {
         return Vec::new();
     };
     [Class::TooEarly, Class::TooLate]

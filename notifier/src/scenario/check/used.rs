@@ -103,6 +103,8 @@ impl<'a> Used<'a> {
             | Item::Variant(_)
             | Item::Frames(_)
             | Item::Format(_)
+            // A knob that only a binding names turns nothing on.
+            | Item::Binding(_)
             | Item::Counter(..) => {}
         }
     }
@@ -141,6 +143,11 @@ impl<'a> Used<'a> {
                 self.counted.insert(&name.text);
             }
             Action::Call(_, arguments) => self.values(arguments),
+            Action::Live { page, result, .. } => {
+                page.iter()
+                    .chain(result)
+                    .for_each(|place| self.place(place));
+            }
             Action::When(selection, ..) => self.selection(selection),
             Action::Comment(_)
             | Action::Register(_)

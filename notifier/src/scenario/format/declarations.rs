@@ -1,8 +1,10 @@
 //! Declarations and conditions, each on a line.
 
-use super::expressions::expression;
+use super::expressions::{expression, place};
 use super::{join, text_after};
-use crate::scenario::tree::{Count, Demand, Kind, Name, Property, Scope, Typed, Variable, Variant};
+use crate::scenario::tree::{
+    Binding, Count, Demand, Kind, Name, Property, Scope, Typed, Variable, Variant,
+};
 
 pub(super) fn variant_text(variant: &Variant) -> String {
     let head = format!(
@@ -30,6 +32,20 @@ pub(super) fn variable_text(variable: &Variable) -> String {
         .map(|value| format!(" = {}", expression(value)));
     let (name, kind) = (&variable.name.text, kind_text(variable.kind));
     format!("{word} {name}{count}: {kind}{};", value.unwrap_or_default())
+}
+
+pub(super) fn binding_text(binding: &Binding) -> String {
+    let bound = match binding {
+        Binding::Page(names) => format!("page {}", join(names)),
+        Binding::Tlb { name, agents, page } => {
+            format!("tlb {} of {} for {}", name.text, join(agents), place(page))
+        }
+        Binding::Smmu { names, page } => format!("smmu {} for {}", join(names), place(page)),
+        Binding::Contents(names) => format!("contents {}", join(names)),
+        Binding::Knob(knob, how) => format!("knob {} \"{how}\"", knob.text),
+        Binding::Never(knob, why) => format!("never {} \"{why}\"", knob.text),
+    };
+    format!("live {bound};")
 }
 
 pub(super) fn property_text(property: &Property) -> String {

@@ -7,7 +7,7 @@ mod statements;
 
 use super::tree::{Agent, Comment, Gap, Item, Name, Scenario, Statement};
 
-use declarations::{head, property_text, variable_text, variant_text};
+use declarations::{binding_text, head, property_text, variable_text, variant_text};
 pub use expressions::expression;
 
 /// The text of `scenario`. Reading it gives the same tree.
@@ -99,6 +99,7 @@ impl Writer {
             Item::Frames(names) => self.line(&format!("frames {};", join(names))),
             Item::Format(names) => self.line(&format!("entry {{ {} }};", join(names))),
             Item::Variable(variable) => self.line(&variable_text(variable)),
+            Item::Binding(binding) => self.line(&binding_text(binding)),
             Item::Counter(name, about) => {
                 self.line(&format!("counter {}{};", name.text, text_after(about)));
             }

@@ -3,7 +3,7 @@
 use super::Writer;
 use super::declarations::typed_text;
 use super::expressions::{call_text, expression, place};
-use crate::scenario::tree::{Action, Selection, Statement};
+use crate::scenario::tree::{Action, HardwareOperation, Place, Selection, Statement};
 
 impl Writer {
     pub(super) fn block(&mut self, head: &str, body: &[Statement]) {
@@ -35,6 +35,15 @@ impl Writer {
             Action::Comment(comment) => self.comment(comment),
             Action::Atomic(body) => self.block("atomic", body),
             Action::Instruction(body) => self.block("instruction", body),
+            Action::Live {
+                operation,
+                page,
+                result,
+                body,
+            } => {
+                let head = live_text(*operation, page.as_ref(), result.as_ref());
+                self.block(&head, body);
+            }
             Action::Loop(body) => self.block("loop", body),
             Action::Repeat(times, body) => self.block(&format!("repeat {times}"), body),
             Action::Choose(branches) => self.choose(branches),
@@ -85,6 +94,13 @@ fn branches(action: &Action) -> Option<(String, &[Statement], &[Statement])> {
         )),
         _ => None,
     }
+}
+
+fn live_text(operation: HardwareOperation, page: Option<&Place>, result: Option<&Place>) -> String {
+    let page = page.map(|page| format!(" {}", place(page)));
+    let result = result.map(|result| format!(" -> {}", place(result)));
+    let (page, result) = (page.unwrap_or_default(), result.unwrap_or_default());
+    format!("live {}{page}{result}", operation.word())
 }
 
 fn simple_text(action: &Action) -> String {

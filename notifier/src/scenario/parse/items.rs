@@ -4,10 +4,10 @@ use super::{Parsed, Parser, Token};
 use crate::scenario::herd;
 use crate::scenario::tree::{
     Agent, Axis, Comment, Count, Demand, Event, Function, Gap, Gaps, Interrupt, Item, Kind, Layout,
-    Procedure, Property, Scenario, Scope, Table, Typed, Variable, Variant,
+    Name, Procedure, Property, Scenario, Scope, Table, Typed, Variable, Variant,
 };
 
-const ITEMS: [&str; 19] = [
+const ITEMS: [&str; 20] = [
     "os",
     "hardware",
     "frames",
@@ -20,6 +20,7 @@ const ITEMS: [&str; 19] = [
     "agents",
     "event",
     "initially",
+    "live",
     "counter",
     "forbidden",
     "allowed",
@@ -90,6 +91,7 @@ impl Parser {
             "agent" => self.agent(),
             "event" => self.event(),
             "initially" => self.block().map(Item::Initially),
+            "live" => self.binding().map(Item::Binding),
             "counter" => self.counter(),
             "table" => self.table(),
             "allowed" => self.property(Demand::Allowed),
@@ -115,7 +117,7 @@ impl Parser {
         }))
     }
 
-    fn names(&mut self) -> Parsed<Vec<crate::scenario::tree::Name>> {
+    fn names(&mut self) -> Parsed<Vec<Name>> {
         let names = self.list(Self::name)?;
         self.sign(";")?;
         Ok(names)

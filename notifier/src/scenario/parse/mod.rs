@@ -3,6 +3,7 @@
 mod columns;
 mod expressions;
 mod items;
+mod live;
 mod statements;
 
 use super::lex::{Spanned, Token, lex};
@@ -13,7 +14,7 @@ use super::{Diagnostic, Span, herd, nearest};
 const DEPTH: usize = 64;
 
 /// Words that have a meaning of their own wherever they stand, so that nothing may be called so.
-const KEYWORDS: [&str; 40] = [
+const KEYWORDS: [&str; 41] = [
     "agent",
     "always",
     "and",
@@ -41,6 +42,7 @@ const KEYWORDS: [&str; 40] = [
     "initially",
     "instruction",
     "interrupt",
+    "live",
     "lock",
     "loop",
     "not",

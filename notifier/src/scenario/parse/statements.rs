@@ -8,9 +8,10 @@ use crate::scenario::tree::{Action, Axis, LockAction, Name, Selection, Statement
 const REPEAT: u32 = 64;
 
 /// What a statement begins with, or what may stand behind one.
-const STATEMENTS: [&str; 26] = [
+const STATEMENTS: [&str; 27] = [
     "atomic",
     "instruction",
+    "live",
     "if",
     "when",
     "choose",
@@ -106,6 +107,7 @@ impl Parser {
         if ![
             "atomic",
             "instruction",
+            "live",
             "if",
             "when",
             "choose",
@@ -120,6 +122,7 @@ impl Parser {
         let action = match word {
             "atomic" => Action::Atomic(self.block()?),
             "instruction" => Action::Instruction(self.block()?),
+            "live" => self.live()?,
             "if" => {
                 let condition = self.expression()?;
                 Action::If(condition, self.block()?, self.otherwise()?)

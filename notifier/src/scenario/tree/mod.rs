@@ -5,6 +5,7 @@
 //! and without its [`Layout`] and [`Gap`].
 
 mod agent;
+mod binding;
 mod condition;
 mod declaration;
 mod expression;
@@ -14,6 +15,7 @@ mod statement;
 use super::Span;
 
 pub use agent::{Agent, Event, Interrupt, Layout};
+pub use binding::{Binding, HardwareOperation};
 pub use condition::{Demand, Property, Scope, Table};
 pub use declaration::{Axis, Count, Function, Kind, Procedure, Typed, Variable, Variant};
 pub use expression::{Expression, FieldValue, Node, Operator, Place};
@@ -65,6 +67,8 @@ pub enum Item {
     Event(Event),
     /// `initially { ... }`
     Initially(Vec<Statement>),
+    /// `live page NAME;` and so on
+    Binding(Binding),
     /// `counter NAME "text";`
     Counter(Name, String),
     /// A condition.

@@ -1,6 +1,6 @@
 //! Statements, and the selection of a `when`.
 
-use super::{Axis, Comment, Expression, Gap, Name, Place, Typed};
+use super::{Axis, Comment, Expression, Gap, HardwareOperation, Name, Place, Typed};
 use crate::scenario::Span;
 
 /// A statement with its label, the words in which a trace tells it.
@@ -97,6 +97,17 @@ pub enum Action {
     Atomic(Vec<Statement>),
     /// `instruction { ... }`
     Instruction(Vec<Statement>),
+    /// `live OPERATION PAGE -> RESULT { ... }`: the block is the model of what hardware does at once.
+    Live {
+        /// What hardware does.
+        operation: HardwareOperation,
+        /// The page that it goes through; an event has none.
+        page: Option<Place>,
+        /// Where 1 or 0 goes: whether it got through.
+        result: Option<Place>,
+        /// What the explorer does instead.
+        body: Vec<Statement>,
+    },
     /// `if CONDITION { ... } else { ... }`
     If(Expression, Vec<Statement>, Vec<Statement>),
     /// `when VARIANT { ... } else { ... }`
