@@ -77,7 +77,8 @@ impl<'a, const W: usize> Worker<'a, W> {
             batch.steps += self.edges.len() as u64;
             // An event may go on happening without changing anything.
             let rests = self.edges.iter().all(|edge| edge.state == state);
-            if rests && batch.stuck.is_none() && !self.machine.is_final(&state) {
+            let waits = rests && batch.stuck.is_none() && !self.machine.is_final(&state);
+            if waits && !self.machine.is_held_up(&state)? {
                 batch.stuck = Some(id);
             }
             for edge in &self.edges {

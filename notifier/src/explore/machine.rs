@@ -4,8 +4,9 @@
 
 use super::code::{Ex, Instr};
 use super::mistake::Mistake;
-use super::program::{Context, Program};
+use super::program::{Context, Happening, Program};
 use super::step::{Point, Run, Ways};
+use super::turn::Whole;
 
 /// A packed state.
 pub(super) type State<const W: usize> = [u64; W];
@@ -33,9 +34,17 @@ pub(super) struct Edge<const W: usize> {
 /// A program over states of `W` words.
 pub(super) struct Machine<'a, const W: usize> {
     pub(super) program: &'a Program,
+    /// The operations into which nobody comes.
+    pub(super) whole: Whole,
 }
 
-impl<const W: usize> Machine<'_, W> {
+impl<'a, const W: usize> Machine<'a, W> {
+    /// One that makes single steps.
+    pub(super) fn new(program: &'a Program) -> Self {
+        let whole = Whole::default();
+        Self { program, whole }
+    }
+
     /// The ways in which the scenario may begin, none of them gone yet.
     pub(super) fn beginnings(&self) -> Ways<W> {
         let mut state = [0; W];
@@ -56,21 +65,30 @@ impl<const W: usize> Machine<'_, W> {
         ways: &mut Ways<W>,
         out: &mut Vec<Edge<W>>,
     ) -> Result<bool, Mistake> {
-        let run = Run {
-            code: &self.program.initial,
-            pc: None,
-            actor: 0,
-        };
         let mut begun = Vec::new();
-        let gone = self.advance(run, ways, &mut begun)?;
+        let gone = self.set_up(ways, &mut begun)?;
         for edge in begun {
             out.extend(self.settle(edge)?);
         }
         Ok(gone)
     }
 
+    /// The same, but only up to where the agents begin: none has done anything in what goes to `out`.
+    pub(super) fn set_up(
+        &self,
+        ways: &mut Ways<W>,
+        out: &mut Vec<Edge<W>>,
+    ) -> Result<bool, Mistake> {
+        let run = Run {
+            code: &self.program.initial,
+            pc: None,
+            actor: 0,
+        };
+        self.advance(run, ways, out)
+    }
+
     /// Every agent does what it has to do before its first step; an initial state is the result.
-    fn settle(&self, begun: Edge<W>) -> Result<Option<Edge<W>>, Mistake> {
+    pub(super) fn settle(&self, begun: Edge<W>) -> Result<Option<Edge<W>>, Mistake> {
         let mut settled = Some(begun);
         for (actor, context) in self.program.contexts.iter().enumerate() {
             let Some(Edge { state, effects, .. }) = settled else {
@@ -110,56 +128,58 @@ impl<const W: usize> Machine<'_, W> {
         state: &State<W>,
         out: &mut Vec<Edge<W>>,
     ) -> Result<(), Mistake> {
+        let Some((run, point)) = self.next_of(actor, state) else {
+            return Ok(());
+        };
+        let before = out.len();
+        match self.whole.of(actor) {
+            [] => self.run(run, point, out)?,
+            _ => self.turns(run, point, out)?,
+        }
+        for edge in &mut out[before..] {
+            self.clear_scratch(edge);
+        }
+        Ok(())
+    }
+
+    /// What one of them has to do next, if it may.
+    pub(super) fn next_of(&self, actor: Actor, state: &State<W>) -> Option<(Run<'a>, Point<W>)> {
+        let begins = |at| Point {
+            at,
+            state: *state,
+            effects: Effects::default(),
+        };
         let Some(context) = self.program.contexts.get(actor) else {
-            return self.happen(actor, state, out);
+            let event = self.event(actor)?;
+            let run = Run {
+                code: &event.code,
+                pc: None,
+                actor,
+            };
+            return (self.eval(&event.condition, state) != 0).then(|| (run, begins(0)));
         };
         let at = context.pc.get(state);
         if !self.may_step(actor, at, state) {
-            return Ok(());
+            return None;
         }
-        let code = &context.code;
-        let Some(first) = usize::try_from(at).ok().and_then(|at| code.stops.get(at)) else {
-            return Ok(());
-        };
+        let first = *context.code.stops.get(usize::try_from(at).ok()?)?;
         // Whoever is at the end has nothing more to do.
-        if matches!(code.instrs[*first], Instr::End) {
-            return Ok(());
-        }
-        let point = Point {
-            at: *first,
-            state: *state,
-            effects: Effects::default(),
-        };
-        self.run(run_of(actor, context), point, out)
+        let ended = matches!(context.code.instrs[first], Instr::End);
+        (!ended).then(|| (run_of(actor, context), begins(first)))
     }
 
-    fn happen(
-        &self,
-        actor: Actor,
-        state: &State<W>,
-        out: &mut Vec<Edge<W>>,
-    ) -> Result<(), Mistake> {
-        let event = &self.program.events[actor - self.program.contexts.len()];
-        if self.eval(&event.condition, state) == 0 {
-            return Ok(());
-        }
-        let before = out.len();
-        let run = Run {
-            code: &event.code,
-            pc: None,
-            actor,
-        };
-        let point = Point {
-            at: 0,
-            state: *state,
-            effects: Effects::default(),
-        };
-        self.run(run, point, out)?;
-        for edge in &mut out[before..] {
+    /// The event that an actor is.
+    pub(super) fn event(&self, actor: Actor) -> Option<&'a Happening> {
+        let number = actor.checked_sub(self.program.contexts.len())?;
+        self.program.events.get(number)
+    }
+
+    /// Nothing is left of an event's registers when it is over.
+    pub(super) fn clear_scratch(&self, edge: &mut Edge<W>) {
+        if let Some(event) = self.event(edge.actor) {
             let scratch = event.scratch.iter();
             scratch.for_each(|field| field.set(&mut edge.state, 0));
         }
-        Ok(())
     }
 
     fn is_idle(&self, context: usize, state: &State<W>) -> bool {

@@ -7,11 +7,13 @@
 //! Which bits it leaves alone is not analysed but observed: the step is run with all bits that it
 //! does not look at 0, and again with all of them 1; where the results differ it passes them on.
 
+use std::ops::Range;
+
 use super::code::{Code, Ex, Instr};
 use super::layout::{Field, bits_of};
 use super::machine::{Actor, Edge, Effects, Machine, State};
 use super::mistake::Mistake;
-use super::program::{Context, Program};
+use super::program::Context;
 use super::store::hash;
 
 /// Values that are kept at most, some 5 MiB; what is beyond is worked out each time.
@@ -60,13 +62,14 @@ struct Looks<const W: usize> {
 impl<'a, const W: usize> Memo<'a, W> {
     pub(super) fn new(machine: &'a Machine<'a, W>) -> Self {
         let program = machine.program;
-        let contexts = program.contexts.iter().map(|context| Looks {
+        let contexts = program.contexts.iter().enumerate();
+        let contexts = contexts.map(|(actor, context)| Looks {
             pc: context.pc,
-            at: looks(program, context),
+            at: looks(machine, actor, context),
         });
         let events = program.events.iter().map(|event| Looks {
             pc: Field::default(),
-            at: vec![seen(program, &event.code, 0, [&event.condition], [])],
+            at: vec![seen(machine, (&event.code, &[]), 0, [&event.condition], [])],
         });
         Self {
             machine,
@@ -195,7 +198,12 @@ fn both<const W: usize>(one: &State<W>, other: &State<W>) -> State<W> {
 }
 
 /// For each stop of a context, the bits that decide about its step there.
-fn looks<const W: usize>(program: &Program, context: &Context) -> Vec<State<W>> {
+fn looks<const W: usize>(
+    machine: &Machine<'_, W>,
+    actor: Actor,
+    context: &Context,
+) -> Vec<State<W>> {
+    let program = machine.program;
     let counters = |contexts: &[usize]| -> Vec<Field> {
         contexts.iter().map(|at| program.contexts[*at].pc).collect()
     };
@@ -204,21 +212,23 @@ fn looks<const W: usize>(program: &Program, context: &Context) -> Vec<State<W>> 
     let look = |stop: &usize| {
         let others = above.iter().chain(&below).copied();
         let fields = others.chain([context.pc]);
-        seen(program, &context.code, *stop, &context.condition, fields)
+        let code = (&context.code, machine.whole.of(actor));
+        seen(machine, code, *stop, &context.condition, fields)
     };
     stops.map(look).collect()
 }
 
 /// The bits of these fields and of all that these expressions and the step from `first` look at.
 fn seen<'a, const W: usize>(
-    program: &Program,
-    code: &'a Code,
+    machine: &Machine<'_, W>,
+    (code, whole): (&'a Code, &[Range<usize>]),
     first: usize,
     expressions: impl IntoIterator<Item = &'a Ex>,
     fields: impl IntoIterator<Item = Field>,
 ) -> State<W> {
     let mut all: Vec<Field> = fields.into_iter().collect();
-    let of_step = step_from(code, first).into_iter();
+    let program = machine.program;
+    let of_step = step_from(code, whole, first).into_iter();
     let of_step = of_step.flat_map(|at| code.instrs[at].expressions());
     for expression in expressions.into_iter().chain(of_step) {
         expression.reads(&mut |field| all.push(field));
@@ -233,12 +243,15 @@ fn seen<'a, const W: usize>(
     bits_of(all)
 }
 
-/// The instructions that may belong to the step that begins at `first`.
-fn step_from(code: &Code, first: usize) -> Vec<usize> {
+/// The instructions that may belong to the step that begins at `first`, or to the rest of an operation
+/// that is made whole.
+fn step_from(code: &Code, whole: &[Range<usize>], first: usize) -> Vec<usize> {
     let (mut all, mut waiting) = (vec![first], vec![first]);
     while let Some(at) = waiting.pop() {
         for next in code.after(at) {
-            let is_next_step = code.starts[next] && !code.stops.is_empty();
+            let within = |range: &Range<usize>| range.contains(&at) && range.contains(&next);
+            let goes_on = whole.iter().any(within);
+            let is_next_step = code.starts[next] && !code.stops.is_empty() && !goes_on;
             let ends = is_next_step || matches!(code.instrs[next], Instr::End);
             if !ends && !all.contains(&next) {
                 all.push(next);

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 
 use super::code::Ex;
 use super::machine::{Machine, State};
-use super::program::{Program, Wanted};
-use super::search::Search;
+use super::program::Program;
+use super::search::{Goal, Search};
 use super::{Bound, Cell, Limits, Progress, Reductions, compile};
-use crate::scenario::tree::{Demand, Kind, Scope};
+use crate::scenario::tree::Kind;
 use crate::scenario::{Checked, Diagnostic};
 
 /// The states of one cell as a condition can see them.
@@ -43,24 +43,12 @@ pub fn observe(
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Result<Observed, Bound>, Diagnostic> {
     let mut program = compile::compile(checked, cell, Reductions::On)?;
-    // A search whose every question is answered stops early; progress is known only at the end.
-    program.properties = vec![endless()];
+    program.properties = Vec::new();
     match program.words {
         1 => collect::<1>(&program, names, limits, watch),
         2 => collect::<2>(&program, names, limits, watch),
         3 => collect::<3>(&program, names, limits, watch),
         _ => collect::<4>(&program, names, limits, watch),
-    }
-}
-
-fn endless() -> Wanted {
-    Wanted {
-        name: String::new(),
-        about: String::new(),
-        demand: Demand::Progress,
-        scope: Scope::Ever,
-        condition: None,
-        counter: None,
     }
 }
 
@@ -70,8 +58,8 @@ fn collect<const W: usize>(
     limits: &Limits,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Result<Observed, Bound>, Diagnostic> {
-    let machine = Machine::<W> { program };
-    let search = Search::run(&machine, limits, watch)?;
+    let machine = Machine::<W>::new(program);
+    let search = Search::run_for(Goal::States, &machine, limits, watch)?;
     if let Some(bound) = search.cut {
         return Ok(Err(bound));
     }

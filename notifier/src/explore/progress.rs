@@ -27,6 +27,11 @@ impl Lost {
     pub(super) fn first(&self) -> Option<usize> {
         self.good.iter().position(|good| !good)
     }
+
+    /// Whether the state with this number can't.
+    pub(super) fn contains(&self, id: usize) -> bool {
+        self.good.get(id) == Some(&false)
+    }
 }
 
 /// The steps between states that were found, by their numbers.

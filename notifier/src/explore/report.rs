@@ -222,7 +222,7 @@ pub(super) fn report<const W: usize>(
     limits: &Limits,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, Diagnostic> {
-    let machine = Machine::<W> { program };
+    let machine = Machine::<W>::new(program);
     let search = Search::run(&machine, limits, watch)?;
     let stuck = search.stuck.map(|id| search.way_to(id)).transpose()?;
     let (ends, lost) = search.ends(limits)?;
@@ -286,14 +286,20 @@ fn property<const W: usize>(
             Verdict::Violated
         };
     } else if search.cut.is_none() {
-        report.verdict = match wanted.scope {
-            _ if asked_for => Verdict::Violated,
-            // What holds of no run at all says nothing.
-            Scope::Finally if ends == Some(Ends::Never) => Verdict::Undecided,
-            _ => Verdict::Holds,
-        };
+        report.verdict = not_found(wanted, ends == Some(Ends::Never));
     }
     Ok(report)
+}
+
+/// What it means that a search through all states did not find what breaks a condition (or what is
+/// allowed); `endless`: no run comes to its end.
+pub(super) fn not_found(wanted: &Wanted, endless: bool) -> Verdict {
+    match wanted.scope {
+        _ if wanted.demand == Demand::Allowed => Verdict::Violated,
+        // What holds of no run at all says nothing.
+        Scope::Finally if endless => Verdict::Undecided,
+        _ => Verdict::Holds,
+    }
 }
 
 fn progress<const W: usize>(

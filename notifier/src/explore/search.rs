@@ -21,6 +21,17 @@ const HANDED: usize = 1 << 17;
 /// Steps between two looks at whether to go on.
 const REPORT: u64 = 1 << 16;
 
+/// What a search looks for; when it has all of it, it ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// Every condition is decided.
+    Conditions,
+    /// The conditions with these bits are broken, and (or not) somebody waits for ever.
+    Broken { conditions: u16, stuck: bool },
+    /// All states are found.
+    States,
+}
+
 /// Where something was first found, in as few steps as possible.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<const W: usize> {
@@ -76,11 +87,14 @@ pub(super) struct Search<'a, const W: usize> {
     pub(super) machine: &'a Machine<'a, W>,
     /// What ends it.
     pub(super) until: Until,
+    goal: Goal,
     pub(super) store: Store<W>,
     /// The first state of each distance from the beginning.
     pub(super) levels: Vec<usize>,
     /// For each condition, where it was broken (or, if it asks for something, where that was).
     pub(super) found: Vec<Option<Found<W>>>,
+    /// A bit for each condition that a step is known to break; with [`Goal::States`] all of them.
+    pub(super) broken_by_step: u16,
     /// For each table, the rows.
     pub(super) rows: Vec<BTreeSet<Vec<i64>>>,
     /// Where somebody waits for ever: no step changes anything, and not all are done.
@@ -101,13 +115,25 @@ impl<'a, const W: usize> Search<'a, W> {
         limits: &Limits,
         report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, Mistake> {
+        Self::run_for(Goal::Conditions, machine, limits, report)
+    }
+
+    /// Searches until that is found or a limit is hit.
+    pub(super) fn run_for(
+        goal: Goal,
+        machine: &'a Machine<'a, W>,
+        limits: &Limits,
+        report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Self, Mistake> {
         let program = machine.program;
         let mut search = Self {
             machine,
             until: limits.until,
+            goal,
             store: Store::new(program.bits),
             levels: vec![0],
             found: program.properties.iter().map(|_| None).collect(),
+            broken_by_step: 0,
             rows: program.tables.iter().map(|_| BTreeSet::new()).collect(),
             stuck: None,
             ended: false,
@@ -238,8 +264,16 @@ impl<'a, const W: usize> Search<'a, W> {
         Ok(at)
     }
 
-    /// The conditions that no step is known to break.
+    /// The conditions of which it is asked whether a step breaks them.
     fn asked(&self) -> u16 {
+        match self.goal {
+            Goal::States => !self.broken_by_step,
+            Goal::Conditions | Goal::Broken { .. } => self.open(),
+        }
+    }
+
+    /// The conditions that are not known to be broken.
+    fn open(&self) -> u16 {
         let found = self.found.iter().enumerate();
         let asked = found.filter(|(_, found)| found.is_none());
         asked.fold(0, |asked, (property, _)| asked | 1 << property)
@@ -289,6 +323,7 @@ impl<'a, const W: usize> Search<'a, W> {
     }
 
     fn broken(&mut self, from: usize, edge: &Edge<W>) {
+        self.broken_by_step |= edge.effects.broken;
         for property in 0..self.found.len() {
             if edge.effects.broken >> property & 1 == 1 {
                 self.find(property, Place::Step(from, *edge));
@@ -327,6 +362,13 @@ impl<'a, const W: usize> Search<'a, W> {
     /// Whether going on can change nothing that is asked. That something is possible is no answer
     /// as long as it is not known whether the scenario comes to its end at all.
     fn is_decided(&self) -> bool {
+        match self.goal {
+            Goal::States => return false,
+            Goal::Broken { conditions, stuck } => {
+                return self.open() & conditions == 0 && (self.stuck.is_some() || !stuck);
+            }
+            Goal::Conditions => {}
+        }
         let program = self.machine.program;
         let mut wanted = program.properties.iter().zip(&self.found);
         let broken = |wanted: &Wanted| wanted.demand != Demand::Allowed;
@@ -337,7 +379,11 @@ impl<'a, const W: usize> Search<'a, W> {
 }
 
 /// Whether a state shows what a condition forbids, or is what it allows.
-fn shows<const W: usize>(machine: &Machine<'_, W>, wanted: &Wanted, state: &State<W>) -> bool {
+pub(super) fn shows<const W: usize>(
+    machine: &Machine<'_, W>,
+    wanted: &Wanted,
+    state: &State<W>,
+) -> bool {
     let Some(condition) = &wanted.condition else {
         return false;
     };

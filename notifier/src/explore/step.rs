@@ -28,6 +28,17 @@ pub(super) struct Point<const W: usize> {
     pub(super) effects: Effects,
 }
 
+/// What an instruction leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next one.
+    On,
+    /// Several: it is a choice, and none is made yet.
+    Choice,
+    /// None: the step can't be made.
+    Never,
+}
+
 /// The ways of a step that are still to be gone.
 ///
 /// Where two come to the same choice with the same state and effects, only the first goes on:
@@ -118,46 +129,53 @@ impl<const W: usize> Machine<'_, W> {
     fn straight(
         &self,
         run: Run<'_>,
-        point: Point<W>,
+        mut point: Point<W>,
         out: &mut Vec<Edge<W>>,
     ) -> Result<Option<Point<W>>, Mistake> {
-        let Point {
-            mut at,
-            mut state,
-            mut effects,
-        } = point;
         loop {
-            let mut next = at + 1;
-            match &run.code.instrs[at] {
-                Instr::Assign(target, value, span) => {
-                    let value = self.eval(value, &state);
-                    self.put(target, value, *span, &mut state)?;
-                }
-                Instr::Cmpxchg(target, now, old, new, success, span) => {
-                    let same = self.eval(now, &state) == self.eval(old, &state);
-                    if same {
-                        let new = self.eval(new, &state);
-                        self.put(target, new, *span, &mut state)?;
-                    }
-                    self.put(success, same.into(), *span, &mut state)?;
-                }
-                Instr::Await(condition) if self.eval(condition, &state) == 0 => return Ok(None),
-                Instr::Unless(condition, to) if self.eval(condition, &state) == 0 => next = *to,
-                Instr::Jump(to) => next = *to,
-                Instr::Choose(_) => return Ok(Some(Point { at, state, effects })),
-                Instr::Forbid(property, condition) => {
-                    effects.broken |= u16::from(self.eval(condition, &state) != 0) << property;
-                }
-                Instr::Count(counter) => effects.counted |= 1 << counter,
-                Instr::Await(_) | Instr::Unless(..) | Instr::Enter => {}
-                Instr::End => next = at,
+            match self.instruct(run.code, &mut point)? {
+                Next::On => {}
+                Next::Choice => return Ok(Some(point)),
+                Next::Never => return Ok(None),
             }
-            at = next;
-            if stops(run, at) {
-                out.push(self.stop(run, Point { at, state, effects }));
+            if stops(run, point.at) {
+                out.push(self.stop(run, point));
                 return Ok(None);
             }
         }
+    }
+
+    /// Makes one instruction, and moves on to the next one unless it is a choice.
+    #[inline]
+    pub(super) fn instruct(&self, code: &Code, point: &mut Point<W>) -> Result<Next, Mistake> {
+        let Point { at, state, effects } = point;
+        let mut next = *at + 1;
+        match &code.instrs[*at] {
+            Instr::Assign(target, value, span) => {
+                let value = self.eval(value, state);
+                self.put(target, value, *span, state)?;
+            }
+            Instr::Cmpxchg(target, now, old, new, success, span) => {
+                let same = self.eval(now, state) == self.eval(old, state);
+                if same {
+                    let new = self.eval(new, state);
+                    self.put(target, new, *span, state)?;
+                }
+                self.put(success, same.into(), *span, state)?;
+            }
+            Instr::Await(condition) if self.eval(condition, state) == 0 => return Ok(Next::Never),
+            Instr::Unless(condition, to) if self.eval(condition, state) == 0 => next = *to,
+            Instr::Jump(to) => next = *to,
+            Instr::Choose(_) => return Ok(Next::Choice),
+            Instr::Forbid(property, condition) => {
+                effects.broken |= u16::from(self.eval(condition, state) != 0) << property;
+            }
+            Instr::Count(counter) => effects.counted |= 1 << counter,
+            Instr::Await(_) | Instr::Unless(..) | Instr::Enter => {}
+            Instr::End => next = *at,
+        }
+        *at = next;
+        Ok(Next::On)
     }
 
     /// The step is over, and the next one of this actor begins where it is now.
@@ -215,6 +233,6 @@ impl<const W: usize> Machine<'_, W> {
 }
 
 /// Whether a step that has come to `at` is over.
-fn stops(run: Run<'_>, at: usize) -> bool {
+pub(super) fn stops(run: Run<'_>, at: usize) -> bool {
     run.code.starts[at] && run.pc.is_some() || matches!(run.code.instrs[at], Instr::End)
 }

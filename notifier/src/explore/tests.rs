@@ -10,7 +10,7 @@ use super::memo::Memo;
 use super::{Cell, Limits, NAMES, Reductions, Report, Verdict, embedded, explore, survey};
 use crate::scenario::{Checked, check, parse};
 
-fn checked(text: &str) -> Checked {
+pub(super) fn checked(text: &str) -> Checked {
     check(parse(text).unwrap()).unwrap_or_else(|error| panic!("{}", error.locate("x", text)))
 }
 
@@ -31,7 +31,7 @@ fn verdict(text: &str) -> Verdict {
     explored(text).properties[0].verdict
 }
 
-fn initial<const W: usize>(machine: &Machine<'_, W>) -> Vec<Edge<W>> {
+pub(super) fn initial<const W: usize>(machine: &Machine<'_, W>) -> Vec<Edge<W>> {
     let (mut ways, mut found) = (machine.beginnings(), Vec::new());
     while machine.begin(&mut ways, &mut found).unwrap() {}
     found
@@ -82,8 +82,8 @@ fn a_naive_search_finds_as_many_states_and_steps() {
             }
             let program = compile(&checked, &cell, Reductions::On).unwrap();
             let found = match program.words {
-                1 => naive(&Machine::<1> { program: &program }),
-                _ => naive(&Machine::<2> { program: &program }),
+                1 => naive(&Machine::<1>::new(&program)),
+                _ => naive(&Machine::<2>::new(&program)),
             };
             assert_eq!(
                 (report.states, report.steps, report.depth),
@@ -147,8 +147,8 @@ fn remembered_steps_are_those_of_the_machine() {
         for cell in Cell::all(&checked) {
             let program = compile(&checked, &cell, Reductions::On).unwrap();
             match program.words {
-                1 => remembers(&Machine::<1> { program: &program }),
-                _ => remembers(&Machine::<2> { program: &program }),
+                1 => remembers(&Machine::<1>::new(&program)),
+                _ => remembers(&Machine::<2>::new(&program)),
             }
         }
     }
