@@ -5,7 +5,7 @@
 use super::code::{Ex, Instr};
 use super::mistake::Mistake;
 use super::program::{Context, Happening, Program};
-use super::step::{Point, Run, Ways};
+use super::step::{Point, Reach, Run, Ways};
 use super::turn::Whole;
 
 /// A packed state.
@@ -51,11 +51,7 @@ impl<'a, const W: usize> Machine<'a, W> {
         for (field, value) in &self.program.defaults {
             field.set(&mut state, *value);
         }
-        Ways::from(Point {
-            at: 0,
-            state,
-            effects: Effects::default(),
-        })
+        Ways::from(Point::new(0, state))
     }
 
     /// Goes on one of the ways in which the scenario may begin; whether there was one. If it led to an
@@ -96,10 +92,13 @@ impl<'a, const W: usize> Machine<'a, W> {
             };
             let run = run_of(actor, context);
             let (at, mut next) = (0, Vec::new());
-            let point = Point { at, state, effects };
+            let mut point = Point::new(at, state);
+            point.effects = effects;
             match context.code.stop_of.first().copied().flatten() {
                 Some(_) => next.push(self.stop(run, point)),
-                None => self.run(run, point, &mut next)?,
+                None => {
+                    self.run(run, point, &mut next)?;
+                }
             }
             // No choice comes before a first step: a choice begins one.
             settled = next.first().copied();
@@ -113,7 +112,7 @@ impl<'a, const W: usize> Machine<'a, W> {
         state: &State<W>,
         out: &mut Vec<Edge<W>>,
     ) -> Result<(), Mistake> {
-        (0..self.actors()).try_for_each(|actor| self.steps_of(actor, state, out))
+        (0..self.actors()).try_for_each(|actor| self.steps_of(actor, state, out).map(|_| ()))
     }
 
     /// How many there are who may make a step.
@@ -127,28 +126,24 @@ impl<'a, const W: usize> Machine<'a, W> {
         actor: Actor,
         state: &State<W>,
         out: &mut Vec<Edge<W>>,
-    ) -> Result<(), Mistake> {
+    ) -> Result<Reach, Mistake> {
         let Some((run, point)) = self.next_of(actor, state) else {
-            return Ok(());
+            return Ok(Reach::Alike);
         };
         let before = out.len();
-        match self.whole.of(actor) {
+        let reach = match self.whole.of(actor) {
             [] => self.run(run, point, out)?,
             _ => self.turns(run, point, out)?,
-        }
+        };
         for edge in &mut out[before..] {
             self.clear_scratch(edge);
         }
-        Ok(())
+        Ok(reach)
     }
 
     /// What one of them has to do next, if it may.
     pub(super) fn next_of(&self, actor: Actor, state: &State<W>) -> Option<(Run<'a>, Point<W>)> {
-        let begins = |at| Point {
-            at,
-            state: *state,
-            effects: Effects::default(),
-        };
+        let begins = |at| Point::new(at, *state);
         let Some(context) = self.program.contexts.get(actor) else {
             let event = self.event(actor)?;
             let run = Run {

@@ -5,7 +5,8 @@
 //! of the bits that are looked at, and what it does (bits that stay, bits that are set) is kept.
 //!
 //! Which bits it leaves alone is not analysed but observed: the step is run with all bits that it
-//! does not look at 0, and again with all of them 1; where the results differ it passes them on.
+//! does not look at 0, and again with all of them 1; where the results differ it passes them on. Where
+//! ways of a step came to the same only because of bits that it does not look at, nothing is kept.
 
 use std::ops::Range;
 
@@ -14,6 +15,7 @@ use super::layout::{Field, bits_of};
 use super::machine::{Actor, Edge, Effects, Machine, State};
 use super::mistake::Mistake;
 use super::program::Context;
+use super::step::Reach;
 use super::store::hash;
 
 /// Values that are kept at most, some 5 MiB; what is beyond is worked out each time.
@@ -50,6 +52,10 @@ pub(super) struct Memo<'a, const W: usize> {
     changes: Vec<Change<W>>,
     edges: [Vec<Edge<W>>; 2],
 }
+
+/// In place of changes: what is not looked at decides which ways are the same, so that the steps are
+/// worked out each time.
+const EACH_ITS_OWN: (u32, u32) = (u32::MAX, u32::MAX);
 
 /// Which bits an actor looks at.
 struct Looks<const W: usize> {
@@ -96,13 +102,16 @@ impl<'a, const W: usize> Memo<'a, W> {
             let value = both(state, mask);
             let slot = self.slot(actor, &value);
             let known = self.known[slot];
-            if known.is(actor, &value) {
+            let is_known = known.is(actor, &value);
+            if is_known && known.changes != EACH_ITS_OWN {
                 self.repeat(known.changes, actor, state, out);
-            } else {
+                continue;
+            }
+            if !is_known {
                 let mask = *mask;
                 self.learn(actor, &value, &mask)?;
-                self.machine.steps_of(actor, state, out)?;
             }
+            self.machine.steps_of(actor, state, out)?;
         }
         Ok(())
     }
@@ -140,8 +149,19 @@ impl<'a, const W: usize> Memo<'a, W> {
         let [low, high] = &mut self.edges;
         low.clear();
         high.clear();
-        self.machine.steps_of(actor, value, low)?;
-        self.machine.steps_of(actor, &others, high)?;
+        let reaches = [
+            self.machine.steps_of(actor, value, low)?,
+            self.machine.steps_of(actor, &others, high)?,
+        ];
+        let actor = u32::try_from(actor).unwrap_or(u32::MAX);
+        if reaches.contains(&Reach::Here) {
+            self.keep(Known {
+                value: *value,
+                actor,
+                changes: EACH_ITS_OWN,
+            });
+            return Ok(());
+        }
         let before = u32::try_from(self.changes.len()).unwrap_or(u32::MAX);
         self.changes.extend(low.iter().zip(high).map(|(low, high)| {
             let stays = std::array::from_fn(|at| low.state[at] ^ high.state[at]);
@@ -154,7 +174,7 @@ impl<'a, const W: usize> Memo<'a, W> {
         let after = u32::try_from(self.changes.len()).unwrap_or(u32::MAX);
         self.keep(Known {
             value: *value,
-            actor: u32::try_from(actor).unwrap_or(u32::MAX),
+            actor,
             changes: (before, after),
         });
         Ok(())

@@ -1,6 +1,7 @@
 //! Making one step: straight on, and in every way where there is a choice.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::code::{Code, Instr, Target};
 use super::layout::Field;
@@ -21,11 +22,43 @@ pub(super) struct Run<'a> {
 }
 
 /// How far a step has come on one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Point<const W: usize> {
     pub(super) at: usize,
     pub(super) state: State<W>,
     pub(super) effects: Effects,
+    /// The bits that were put there, whatever they were before.
+    pub(super) written: State<W>,
+}
+
+impl<const W: usize> Point<W> {
+    /// Where a step begins.
+    pub(super) fn new(at: usize, state: State<W>) -> Self {
+        Self {
+            at,
+            state,
+            effects: Effects::default(),
+            written: [0; W],
+        }
+    }
+
+    /// All that what follows depends on.
+    pub(super) fn come(&self) -> Come<W> {
+        (self.at, self.state, self.effects)
+    }
+}
+
+/// Where a way has come to, and with what.
+pub(super) type Come<const W: usize> = (usize, State<W>, Effects);
+
+/// Of which states it is known that a step does what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Of all in which the bits that it looks at are the same.
+    Alike,
+    /// Only of this one: a way was left out that came to the same as another one, but has put other
+    /// bits there, so that in another state it would not come to the same.
+    Here,
 }
 
 /// What an instruction leads to.
@@ -46,9 +79,11 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Ways<const W: usize> {
     waiting: Vec<Point<W>>,
-    seen: HashSet<Point<W>>,
+    /// The choices that were come to, with the bits that were put there.
+    seen: HashMap<Come<W>, State<W>>,
     /// The choice that was come to last.
     last: usize,
+    reach: Reach,
 }
 
 impl<const W: usize> Ways<W> {
@@ -56,8 +91,9 @@ impl<const W: usize> Ways<W> {
     pub(super) fn from(point: Point<W>) -> Self {
         Self {
             waiting: vec![point],
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             last: point.at,
+            reach: Reach::Alike,
         }
     }
 
@@ -66,11 +102,16 @@ impl<const W: usize> Ways<W> {
         let Instr::Choose(branches) = &code.instrs[choice.at] else {
             return;
         };
-        if self.seen.insert(choice) {
-            self.last = choice.at;
-            let branches = branches.iter().rev();
-            self.waiting
-                .extend(branches.map(|at| Point { at: *at, ..choice }));
+        match self.seen.entry(choice.come()) {
+            Entry::Occupied(seen) if *seen.get() != choice.written => self.reach = Reach::Here,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(new) => {
+                new.insert(choice.written);
+                self.last = choice.at;
+                let branches = branches.iter().rev();
+                self.waiting
+                    .extend(branches.map(|at| Point { at: *at, ..choice }));
+            }
         }
     }
 
@@ -90,10 +131,10 @@ impl<const W: usize> Machine<'_, W> {
         run: Run<'_>,
         begin: Point<W>,
         out: &mut Vec<Edge<W>>,
-    ) -> Result<(), Mistake> {
+    ) -> Result<Reach, Mistake> {
         // Few steps have a choice; nothing is allocated for the others.
         let Some(choice) = self.straight(run, begin, out)? else {
-            return Ok(());
+            return Ok(Reach::Alike);
         };
         let mut ways = Ways::from(choice);
         ways.waiting.clear();
@@ -104,7 +145,7 @@ impl<const W: usize> Machine<'_, W> {
                 return Err(Mistake::Ways { span, most });
             }
         }
-        Ok(())
+        Ok(ways.reach)
     }
 
     /// Goes one way, up to the next choice or to the end of the step; whether there was one to go.
@@ -148,33 +189,34 @@ impl<const W: usize> Machine<'_, W> {
     /// Makes one instruction, and moves on to the next one unless it is a choice.
     #[inline]
     pub(super) fn instruct(&self, code: &Code, point: &mut Point<W>) -> Result<Next, Mistake> {
-        let Point { at, state, effects } = point;
-        let mut next = *at + 1;
-        match &code.instrs[*at] {
+        let (at, state) = (point.at, point.state);
+        let mut next = at + 1;
+        match &code.instrs[at] {
             Instr::Assign(target, value, span) => {
-                let value = self.eval(value, state);
-                self.put(target, value, *span, state)?;
+                let value = self.eval(value, &state);
+                self.put(target, value, *span, point)?;
             }
             Instr::Cmpxchg(target, now, old, new, success, span) => {
-                let same = self.eval(now, state) == self.eval(old, state);
+                let same = self.eval(now, &state) == self.eval(old, &state);
                 if same {
-                    let new = self.eval(new, state);
-                    self.put(target, new, *span, state)?;
+                    let new = self.eval(new, &state);
+                    self.put(target, new, *span, point)?;
                 }
-                self.put(success, same.into(), *span, state)?;
+                self.put(success, same.into(), *span, point)?;
             }
-            Instr::Await(condition) if self.eval(condition, state) == 0 => return Ok(Next::Never),
-            Instr::Unless(condition, to) if self.eval(condition, state) == 0 => next = *to,
+            Instr::Await(condition) if self.eval(condition, &state) == 0 => return Ok(Next::Never),
+            Instr::Unless(condition, to) if self.eval(condition, &state) == 0 => next = *to,
             Instr::Jump(to) => next = *to,
             Instr::Choose(_) => return Ok(Next::Choice),
             Instr::Forbid(property, condition) => {
-                effects.broken |= u16::from(self.eval(condition, state) != 0) << property;
+                let broken = u16::from(self.eval(condition, &state) != 0) << property;
+                point.effects.broken |= broken;
             }
-            Instr::Count(counter) => effects.counted |= 1 << counter,
+            Instr::Count(counter) => point.effects.counted |= 1 << counter,
             Instr::Await(_) | Instr::Unless(..) | Instr::Enter => {}
-            Instr::End => next = *at,
+            Instr::End => next = at,
         }
-        *at = next;
+        point.at = next;
         Ok(Next::On)
     }
 
@@ -184,6 +226,7 @@ impl<const W: usize> Machine<'_, W> {
             at,
             mut state,
             effects,
+            ..
         } = point;
         if let (Some(pc), Some(stop)) = (run.pc, run.code.stop_of.get(at).copied().flatten()) {
             let keep = &run.code.keep[stop as usize];
@@ -207,7 +250,7 @@ impl<const W: usize> Machine<'_, W> {
         target: &Target,
         value: i64,
         span: Span,
-        state: &mut State<W>,
+        point: &mut Point<W>,
     ) -> Result<(), Mistake> {
         let most = target.most;
         let Some(value) = u64::try_from(value).ok().filter(|value| *value <= most) else {
@@ -216,18 +259,23 @@ impl<const W: usize> Machine<'_, W> {
         let index = target
             .index
             .as_ref()
-            .map_or(0, |index| self.eval(index, state));
+            .map_or(0, |index| self.eval(index, &point.state));
         let Some(field) = usize::try_from(index)
             .ok()
             .and_then(|index| target.fields.get(index))
         else {
             return Ok(());
         };
-        let value = match target.part {
-            None => value,
-            Some((shift, ones)) => field.get(state) & !(ones << shift) | value << shift,
+        let (value, bits) = match target.part {
+            None => (value, u64::MAX),
+            Some((shift, ones)) => {
+                let rest = field.get(&point.state) & !(ones << shift);
+                (rest | value << shift, ones << shift)
+            }
         };
-        field.set(state, value);
+        field.set(&mut point.state, value);
+        let written = field.get(&point.written) | bits;
+        field.set(&mut point.written, written);
         Ok(())
     }
 }

@@ -378,3 +378,27 @@ fn what_may_use_an_entry_is_what_the_live_rule_says() {
         );
     }
 }
+
+/// A way on which something may stay as it is, and one that puts there what is there already, are not
+/// the same way for who remembers them.
+#[test]
+fn a_choice_after_one_that_may_change_nothing_is_remembered_in_all_its_ways() {
+    let text = "scenario x; shared f: flag; shared g: flag; shared t: 0..3;
+         agent a { atomic { choose { f = 0; } or { g = 0; } choose { t = 1; } or { t = 2; } } }
+         agent b { f = 1; }
+         allowed kept finally: f and t == 1;";
+    let checked = checked(text);
+    let program = compile(&checked, &Cell::default(), Reductions::On).unwrap();
+    let machine = Machine::<1>::new(&program);
+    let mut memo = Memo::new(&machine);
+    let begin = initial(&machine)[0].state;
+    let mut other = begin;
+    program.shown[0].field.set(&mut other, 1);
+    for state in [begin, other] {
+        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        machine.successors(&state, &mut expected).unwrap();
+        memo.successors(&state, &mut found).unwrap();
+        assert_eq!(found, expected);
+    }
+    assert!(explored(text).holds());
+}

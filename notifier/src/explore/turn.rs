@@ -3,14 +3,15 @@
 //! What real hardware does in one go takes several steps here. Where operations are made whole, whoever
 //! has begun one goes on until it is over, and all that is one step of the machine.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use super::code::{Code, Instr};
 use super::machine::{Actor, Edge, Machine, State};
 use super::mistake::Mistake;
 use super::program::Program;
-use super::step::{MOST_WAYS, Next, Point, Run, stops};
+use super::step::{Come, MOST_WAYS, Next, Point, Reach, Run, stops};
 
 /// The operations of each actor, as ranges of its instructions.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +116,9 @@ struct Path<const W: usize> {
     taken: [usize; 2],
 }
 
+/// All that what follows on a way depends on.
+type Key<const W: usize> = (Come<W>, Within, [usize; 2]);
+
 /// Where a way can come to twice.
 #[derive(Clone, Copy)]
 enum Place {
@@ -159,7 +163,8 @@ struct Walk<'a, const W: usize> {
     asked: &'a Asked<'a>,
     waiting: Vec<Path<W>>,
     /// The choices and the stops that were come to.
-    seen: [HashSet<(Point<W>, Within, [usize; 2])>; 2],
+    seen: [HashMap<Key<W>, State<W>>; 2],
+    reach: Reach,
     /// Each with the one before it.
     marks: Vec<(Mark, Option<usize>)>,
 }
@@ -171,7 +176,7 @@ impl<const W: usize> Machine<'_, W> {
         run: Run<'_>,
         begin: Point<W>,
         out: &mut Vec<Edge<W>>,
-    ) -> Result<(), Mistake> {
+    ) -> Result<Reach, Mistake> {
         self.walk(run, begin, &Asked::ALL, &mut |_, _, edge| out.push(edge))
     }
 
@@ -199,13 +204,14 @@ impl<const W: usize> Machine<'_, W> {
         begin: Point<W>,
         asked: &Asked<'_>,
         found: &mut dyn FnMut(&Walk<'_, W>, &Path<W>, Edge<W>),
-    ) -> Result<(), Mistake> {
+    ) -> Result<Reach, Mistake> {
         let mut walk = Walk {
             run,
             operations: self.whole.of(run.actor),
             asked,
             waiting: Vec::new(),
             seen: Default::default(),
+            reach: Reach::Alike,
             marks: vec![(Mark::Stop(begin.at), None)],
         };
         let begin = Path {
@@ -225,7 +231,7 @@ impl<const W: usize> Machine<'_, W> {
                 return Err(Mistake::Ways { span, most });
             }
         }
-        Ok(())
+        Ok(walk.reach)
     }
 
     /// Goes one way up to the next choice or to the end of the turn.
@@ -288,7 +294,19 @@ impl<const W: usize> Walk<'_, W> {
             Some(_) => path.taken,
             None => [0; 2],
         };
-        self.seen[place as usize].insert((path.point, path.within, taken))
+        let (come, written) = (path.point.come(), path.point.written);
+        match self.seen[place as usize].entry((come, path.within, taken)) {
+            Entry::Vacant(new) => {
+                new.insert(written);
+                true
+            }
+            Entry::Occupied(seen) => {
+                if *seen.get() != written {
+                    self.reach = Reach::Here;
+                }
+                false
+            }
+        }
     }
 
     fn mark(&mut self, mark: Mark, before: Option<usize>) -> Option<usize> {
