@@ -13,4 +13,5 @@ mod output;
 mod payload;
 mod policies;
 mod runner;
+mod trace_out;
 mod usage;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::machine::{Actor, Edge, Machine, State};
+use super::machine::{Actor, Edge, Effects, Machine, State};
 use super::mistake::Mistake;
 use super::outcomes::Value;
 use super::program::Program;
@@ -77,6 +77,11 @@ pub struct Schedule {
     /// The number of the turn, from 0, before which everything was as it is in the end: from there on
     /// the same can repeat for ever. `None` if nothing repeats.
     pub again: Option<usize>,
+    /// What the last turn shows; without turns, what the beginning does.
+    pub shows: Vec<String>,
+    /// Whether somebody waits for ever in the end: no step changes anything, and not all agents are
+    /// done.
+    pub stuck: bool,
 }
 
 impl Schedule {
@@ -182,11 +187,7 @@ fn go<const W: usize>(
     if again.is_some_and(|again| again >= turns.len() || states[again] != state) {
         return Err(Astray::Again(again.unwrap_or_default()));
     }
-    Ok(Schedule {
-        initial: Value::all(program, &begun),
-        turns,
-        again,
-    })
+    Ok(machine.finished(&begun, &state, turns, again)?)
 }
 
 /// The beginning with these values, before anybody does anything, and the state after that.
@@ -294,11 +295,31 @@ impl<'a, const W: usize> Machine<'a, W> {
             turns.push(self.turn(&state, &told));
             state = edge.state;
         }
-        Ok(Some(Schedule {
-            initial: Value::all(self.program, &begun),
+        let schedule = self.finished(&begun, &state, turns, again)?;
+        Ok(Some(schedule))
+    }
+
+    fn finished(
+        &self,
+        begun: &State<W>,
+        end: &State<W>,
+        turns: Vec<Turn>,
+        again: Option<usize>,
+    ) -> Result<Schedule, Mistake> {
+        let mut edges = Vec::new();
+        Machine::new(self.program).successors(end, &mut edges)?;
+        let rests = edges.iter().all(|edge| edge.state == *end);
+        let shows = match turns.last() {
+            Some(turn) => turn.shows.clone(),
+            None => self.shown_by(end, Effects::default()),
+        };
+        Ok(Schedule {
+            initial: Value::all(self.program, begun),
             turns,
             again,
-        }))
+            shows,
+            stuck: rests && !self.is_final(end),
+        })
     }
 
     fn turn(&self, before: &State<W>, told: &Told<W>) -> Turn {
@@ -323,7 +344,7 @@ impl<'a, const W: usize> Machine<'a, W> {
             words: self.words_of(told),
             differences: differences.collect(),
             after,
-            shows: self.shown_by(&told.edge),
+            shows: self.shown_by(&state, told.edge.effects),
             ends: self.is_final(&state),
         }
     }
@@ -341,12 +362,12 @@ impl<'a, const W: usize> Machine<'a, W> {
     }
 
     /// The conditions that a step or what it leads to breaks, or that allow it.
-    fn shown_by(&self, edge: &Edge<W>) -> Vec<String> {
-        let ended = self.is_final(&edge.state);
+    fn shown_by(&self, state: &State<W>, effects: Effects) -> Vec<String> {
+        let ended = self.is_final(state);
         let properties = self.program.properties.iter().enumerate();
         let shown = properties.filter(|(number, wanted)| {
             let asked = wanted.demand != Demand::Progress && (wanted.scope == Scope::Ever || ended);
-            edge.effects.broken >> number & 1 == 1 || asked && shows(self, wanted, &edge.state)
+            effects.broken >> number & 1 == 1 || asked && shows(self, wanted, state)
         });
         shown.map(|(_, wanted)| wanted.name.clone()).collect()
     }

@@ -9,6 +9,7 @@ mod repair;
 mod search;
 mod target;
 mod text;
+mod trace_out;
 mod watch;
 
 use std::io::{self, Write};
@@ -26,14 +27,26 @@ pub(super) fn explore(arguments: &Explore, as_json: bool) -> Exit {
         (true, ..) => mutate::mutate(arguments, as_json),
         (_, true, _) => repair::repair(arguments, as_json),
         (_, _, true) => elide::elide(arguments, as_json),
-        _ => explore_all(arguments)
-            .map(|explored| (print(arguments, as_json, &explored), exit(&explored))),
+        _ => told(arguments, as_json),
     };
     match told {
         Ok((document, exit)) if as_json => run::print(&in_json(&document), exit),
         Ok((text, exit)) => run::print(&visible(&text), exit),
         Err(message) => refused(&message, as_json),
     }
+}
+
+/// Explores what is asked for, and writes the turns to a file if that is asked for, too.
+fn told(arguments: &Explore, as_json: bool) -> Result<(String, Exit), String> {
+    // Whether it can be written is told before a search that may take long, not after it.
+    let sink = arguments.trace_out.as_deref().map(trace_out::Sink::new);
+    let sink = sink.transpose()?;
+    let explored = explore_all(arguments)?;
+    let told = (print(arguments, as_json, &explored), exit(&explored));
+    if let Some(sink) = sink {
+        sink.write(explored)?;
+    }
+    Ok(told)
 }
 
 fn refused(message: &str, as_json: bool) -> Exit {

@@ -7,6 +7,7 @@ mod check;
 mod dma;
 pub mod flagship;
 mod program;
+pub mod trace;
 
 pub use check::Check;
 pub(crate) use dma::{Transfer, TransferDone};

@@ -113,6 +113,15 @@ fn an_operation_is_one_turn() {
     assert_eq!(at_the_end.turns.len(), 3);
 }
 
+#[test]
+fn what_is_broken_at_the_beginning_takes_no_turn() {
+    let text = "scenario x; shared n: flag = 1; agent a { n = 0; } forbidden q ever: n;";
+    let found = schedule(text, condition("q"));
+    assert_eq!(found.turns, []);
+    assert_eq!(found.shows, ["q"]);
+    assert!(!found.stuck);
+}
+
 /// Where nothing is broken there is no way, whoever looks.
 #[test]
 fn what_holds_has_no_way() {
@@ -233,6 +242,7 @@ fn who_waits_for_ever_is_found_but_not_who_waits_within_an_operation_for_others(
          agent a { lock l; lock m; unlock m; unlock l; }
          agent b { lock m; lock l; unlock l; unlock m; } always q: 1;";
     let found = schedule(text, Breach::Deadlock);
+    assert!(found.stuck);
     assert_eq!(movers(&found), [Mover::Agent(0), Mover::Agent(1)]);
     let text =
         "scenario x; entry { P }; live page pte; shared pte: entry; shared m: flag; shared n: 0..1;

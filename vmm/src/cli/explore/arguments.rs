@@ -48,6 +48,11 @@ pub(in super::super) struct Explore {
     #[arg(long, conflicts_with_all = ["matrix", "trace"])]
     pub(super) elide: bool,
 
+    /// Write to FILE who has to move when for each violation to show, with the operations of the hardware
+    /// whole, so that it can be forced live
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mutate", "repair", "elide"])]
+    pub(super) trace_out: Option<PathBuf>,
+
     /// Edits of a repair at most [default: 2]
     #[arg(long, value_name = "N", requires = "repair",
           value_parser = clap::value_parser!(u8).range(1..=2))]
@@ -81,6 +86,7 @@ impl Explore {
             mutate: false,
             repair: false,
             elide: false,
+            trace_out: None,
             edits: None,
             max_states: 100_000_000,
             memory: 4 << 30,

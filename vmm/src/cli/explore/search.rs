@@ -7,32 +7,44 @@ use notifier::scenario::Checked;
 
 use super::Explore;
 use super::target::{Loaded, load_all};
+use super::trace_out;
 use super::watch::{Turn, Watch, progress};
+use crate::live::trace::TracedCell;
 
 /// One scenario, explored.
 pub(super) struct Explored {
+    pub(super) text: String,
     pub(super) checked: Checked,
     pub(super) reports: Vec<Report>,
+    /// What does not hold in each cell, with turns to it; empty unless that was asked for.
+    pub(super) traced: Vec<TracedCell>,
 }
 
 pub(super) fn explore_all(arguments: &Explore) -> Result<Vec<Explored>, String> {
     let loaded = load_all(arguments)?;
     let watch = Watch::new();
     let explored = loaded.into_iter().map(|loaded| {
-        let cells = loaded.cells.iter().enumerate();
-        let reports = cells.map(|(number, cell)| {
+        let (mut reports, mut traced) = (Vec::new(), Vec::new());
+        for (number, cell) in loaded.cells.iter().enumerate() {
             let turn = Turn {
                 scenario: &loaded.checked.scenario.name.text,
                 number: number + 1,
                 of: loaded.cells.len(),
                 cell,
             };
-            one(&loaded, &turn, arguments, &watch)
-        });
-        let reports = reports.collect::<Result<_, _>>()?;
+            let report = one(&loaded, &turn, arguments, &watch)?;
+            if arguments.trace_out.is_some() {
+                traced.push(trace_out::trace(
+                    &loaded, &turn, &report, arguments, &watch,
+                )?);
+            }
+            reports.push(report);
+        }
         Ok(Explored {
+            text: loaded.text,
             checked: loaded.checked,
             reports,
+            traced,
         })
     });
     explored.collect()
