@@ -23,6 +23,7 @@ pub const HOSTILE: &[(&str, &[u8])] = hostile![
     "jump-mmio",
     "write-outside",
     "fatal-fault",
+    "interrupts",
     "dma",
     "panic",
 ];

@@ -8,6 +8,7 @@ mod driver;
 mod entries;
 mod flagship;
 mod holding;
+mod interrupts;
 mod invalidation;
 mod knobs;
 mod parallel;

@@ -6,5 +6,6 @@ mod announcements;
 mod driver;
 mod exits;
 mod hostile;
+mod interrupts;
 mod machines;
 mod tables;

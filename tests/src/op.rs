@@ -100,3 +100,8 @@ pub const fn smmu_event(to: u64) -> Op {
 pub const fn smmu_wait_event(to: u64) -> Op {
     op(op::SMMU_EVENT, to, 1, 0)
 }
+
+/// Invalidates the translation of `address` on the vCPUs whose bits are set.
+pub const fn shoot_down(address: u64, vcpus: u64) -> Op {
+    op(op::SHOOT_DOWN, address, vcpus, 0)
+}

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kvm_bindings::{
-    KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IOEVENTFD_ANY_LENGTH, KVM_CAP_USER_MEMORY,
+    KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IOEVENTFD_ANY_LENGTH, KVM_CAP_SPLIT_IRQCHIP,
+    KVM_CAP_USER_MEMORY,
 };
 use kvm_ioctls::Kvm;
 
@@ -101,7 +102,7 @@ pub enum HostError {
 }
 
 /// What every machine needs, whatever its tracker.
-const NEEDED: [(u32, &str); 4] = [
+const NEEDED: [(u32, &str); 5] = [
     (KVM_CAP_USER_MEMORY, "user memory (KVM_CAP_USER_MEMORY)"),
     (KVM_CAP_IOEVENTFD, "ioeventfd (KVM_CAP_IOEVENTFD)"),
     (
@@ -111,6 +112,10 @@ const NEEDED: [(u32, &str); 4] = [
     (
         KVM_CAP_IMMEDIATE_EXIT,
         "immediate exit (KVM_CAP_IMMEDIATE_EXIT)",
+    ),
+    (
+        KVM_CAP_SPLIT_IRQCHIP,
+        "local APICs without the rest (KVM_CAP_SPLIT_IRQCHIP)",
     ),
 ];
 

@@ -69,7 +69,7 @@ mod tests {
     use crate::abi::{dma, program, smmu, x86_64};
 
     /// Half-open, in ascending order.
-    const AREAS: [(u64, u64); 11] = [
+    const AREAS: [(u64, u64); 12] = [
         (IMAGE, IMAGE_END),
         (SYSTEM, VCPU_SYSTEM),
         (VCPU_SYSTEM, SYSTEM_END),
@@ -80,6 +80,7 @@ mod tests {
         (PAGE_TABLES, PAGE_TABLES + PAGE_TABLE_PAGES * PAGE),
         (FRAMES, FRAMES_END),
         (MMIO, MMIO + dma::SIZE.next_multiple_of(PAGE)),
+        (x86_64::LOCAL_APIC, x86_64::LOCAL_APIC + PAGE),
         (SMMU_FRAME, SMMU_FRAME + smmu::FRAME_SIZE),
     ];
 
@@ -120,7 +121,7 @@ mod tests {
     fn descriptor_tables_fit_between_their_neighbours() {
         let slots = u64::from(x86_64::TASK_STATE) + 16 * MAX_VCPUS;
         assert!(x86_64::GDT + slots <= x86_64::IDT);
-        let gates = x86_64::IDT..x86_64::IDT + 16 * x86_64::VECTORS;
+        let gates = x86_64::IDT..x86_64::IDT + 16 * x86_64::GATES;
         assert!(gates.end <= VCPU_SYSTEM);
     }
 }

@@ -90,6 +90,10 @@ pub const SMMU_SYNC: u64 = 16;
 /// Reads the next event record into the 32 bytes at `a`; with `b` not 0 it waits for one. `value` is
 /// its type, 0 for none.
 pub const SMMU_EVENT: u64 = 17;
+/// Invalidates the translation of guest-virtual address `a` on every vCPU whose bit is set in `b`,
+/// and waits until each has. `value` is how many have, this one included: a vCPU that does not
+/// exist or runs no more has not.
+pub const SHOOT_DOWN: u64 = 18;
 
 /// The SMMU's command queue has not stopped; else the value is CMDQ_CONS.ERR, and 127 where that
 /// says nothing.

@@ -2,6 +2,8 @@
 
 /// 16550 serial console, eight byte-wide registers.
 pub const SERIAL: u16 = 0x3f8;
+/// Gives the host's CPU to whoever else wants it, before the vCPU goes on; any value.
+pub const YIELD: u16 = 0xf0;
 /// Ends this vCPU's run; the value is one of the `EXIT_*` codes.
 pub const EXIT: u16 = 0xf4;
 /// A marker in the run's order of events; any value.

@@ -1,11 +1,26 @@
 //! What only an x86-64 payload and its machine share.
 
-use super::layout::{SYSTEM, VCPU_SYSTEM, VCPU_SYSTEM_STRIDE};
+use super::layout::{MMIO, SYSTEM, VCPU_SYSTEM, VCPU_SYSTEM_STRIDE};
 
 /// Bytes from one exception entry of the ring-0 stub to the next.
 pub const VECTOR_STRIDE: u64 = 16;
 /// Exceptions that the stub has entries for.
 pub const VECTORS: u64 = 32;
+/// The interrupt by which a vCPU has others invalidate a translation. The stub's entry for it is
+/// where one more exception's would be.
+pub const SHOOT_DOWN_VECTOR: u64 = VECTORS;
+/// Gates in the interrupt descriptor table.
+pub const GATES: u64 = SHOOT_DOWN_VECTOR + 1;
+
+/// The local APIC's registers, the same address for every vCPU's own. Not where a reset leaves
+/// them: here they are on a page that ring 3 reaches already.
+pub const LOCAL_APIC: u64 = MMIO + 0x1_0000;
+/// End of interrupt (Intel SDM vol. 3, §12.8.5): offset of the 32-bit register.
+pub const APIC_EOI: u64 = 0xb0;
+/// Interrupt command, low half: a write sends the interrupt (§12.6.1).
+pub const APIC_COMMAND: u64 = 0x300;
+/// Interrupt command, high half: in its highest byte the destination.
+pub const APIC_DESTINATION: u64 = 0x310;
 
 /// Global descriptor table; the per-vCPU task-state descriptors are in it.
 pub const GDT: u64 = SYSTEM;
@@ -52,6 +67,15 @@ pub const INSTRUCTION: u64 = 0x20;
 /// image's header. The stub puts the address of the stack words into RDI and the end of the ring-3
 /// stack into RSP on the way.
 pub const FATAL: u64 = 0x28;
+/// Stack words, one for each vCPU that may ask: the page whose translation this vCPU is to
+/// invalidate at the shoot-down interrupt, with [`REQUESTED`], or 0. Who asks writes it, and the
+/// stub clears it once it is done.
+pub const REQUESTS: u64 = 0x40;
+/// In a request, beside the address of a page: there is one. So page 0 is not nothing.
+pub const REQUESTED: u64 = 1;
+/// Stack word: 1 while this vCPU answers shoot-downs. Set by the machine before any vCPU runs, and
+/// cleared by the vCPU when it runs no more.
+pub const ONLINE: u64 = 0x80;
 
 /// In RAX at an undefined instruction (`ud2`): invalidate the page that RDI points into.
 pub const CALL_INVALIDATE: u64 = u64::from_le_bytes(*b"INVLPAGE");
@@ -59,11 +83,14 @@ pub const CALL_INVALIDATE: u64 = u64::from_le_bytes(*b"INVLPAGE");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::layout::MAX_VCPUS;
 
     #[test]
     fn the_stack_words_are_distinct_and_aligned() {
-        let words = [RECOVER, VECTOR, ERROR, ADDRESS, INSTRUCTION, FATAL];
-        for (index, word) in words.into_iter().enumerate() {
+        let requests = (0..MAX_VCPUS).map(|vcpu| REQUESTS + 8 * vcpu);
+        let words = [RECOVER, VECTOR, ERROR, ADDRESS, INSTRUCTION, FATAL, ONLINE];
+        let words: Vec<_> = words.into_iter().chain(requests).collect();
+        for (index, &word) in words.iter().enumerate() {
             assert!(word.is_multiple_of(8));
             assert!(!words[..index].contains(&word));
         }

@@ -12,7 +12,7 @@ use upgrade::Upgrades;
 use crate::abi::op::{self, Op, OpResult};
 use crate::abi::{pattern, port, smmu};
 use crate::rt::arch::{self, Memory};
-use crate::rt::{Fault, Vcpu, Width, exit};
+use crate::rt::{Fault, Spin, Vcpu, VcpuSet, Width, exit, shoot_down};
 
 /// Why an operation ended early.
 enum Stop {
@@ -98,6 +98,7 @@ impl Interpreter {
             op::SMMU_INVALIDATE_ASID => self.command(smmu::tlbi_asid(a)),
             op::SMMU_SYNC => self.sync(a, b),
             op::SMMU_EVENT => self.event(a, b),
+            op::SHOOT_DOWN => Ok(shoot_down(VcpuSet::of_bits(b), a).count()),
             _ => Err(Stop::Bad),
         }
     }
@@ -130,12 +131,13 @@ impl Interpreter {
 
     /// Waits for ever if need be: the machine has a watchdog, and knows the operation's index.
     fn wait(&mut self, address: u64, done: impl Fn(u64) -> bool) -> Result<u64, Stop> {
+        let mut spin = Spin::default();
         loop {
             let word = self.load(address, Width::Eight)?;
             if done(word) {
                 return Ok(word);
             }
-            core::hint::spin_loop();
+            spin.wait();
         }
     }
 

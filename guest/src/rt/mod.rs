@@ -8,7 +8,10 @@ mod exit;
 mod fault;
 mod panic;
 mod serial;
+mod shoot_down;
+mod spin;
 mod vcpu;
+mod vcpu_set;
 mod width;
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -17,5 +20,8 @@ compile_error!("the payload has no run-time for this architecture: add one besid
 pub use exit::exit;
 pub use fault::Fault;
 pub use serial::Serial;
+pub use shoot_down::shoot_down;
+pub use spin::{Spin, yield_host};
 pub use vcpu::Vcpu;
+pub use vcpu_set::VcpuSet;
 pub use width::Width;

@@ -8,6 +8,8 @@
 //! compared is always two neighbours.
 
 mod bare;
+#[path = "../shared/bare_vm.rs"]
+mod bare_vm;
 mod case;
 mod clock;
 #[path = "../shared/mod.rs"]

@@ -56,6 +56,10 @@ pub enum Step {
     SetSystemRegisters,
     /// Set floating-point state.
     SetFloatingPoint,
+    /// Add an interrupt controller to a machine.
+    AddInterruptController,
+    /// Read or set a vCPU's part of it.
+    SetInterruptController,
     /// Make a vCPU runnable.
     SetRunnable,
 }
@@ -76,6 +80,8 @@ impl fmt::Display for Step {
             Self::SetRegisters => "set a vCPU's general registers",
             Self::SetSystemRegisters => "set a vCPU's system registers",
             Self::SetFloatingPoint => "set a vCPU's floating-point state",
+            Self::AddInterruptController => "add an interrupt controller to a machine",
+            Self::SetInterruptController => "set a vCPU's interrupt controller",
             Self::SetRunnable => "make a vCPU runnable",
         })
     }

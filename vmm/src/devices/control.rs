@@ -1,4 +1,4 @@
-//! The ports through which the payload says where it is: its end, and markers on the way.
+//! The ports through which the payload says where it is: its end, markers on the way, and waits.
 
 use std::sync::Arc;
 
@@ -76,6 +76,21 @@ impl BusDevice for ReportPort {
         let marker = u32::try_from(written(data)).unwrap_or(u32::MAX);
         log::debug!("{from} reports {marker}");
         self.oracle.mark(marker);
+        Flow::Continue(())
+    }
+}
+
+/// Lets other threads run before the vCPU goes on. Reads as zero.
+pub(crate) struct YieldPort;
+
+impl BusDevice for YieldPort {
+    fn read(&self, _: u64, data: &mut [u8]) -> Flow {
+        data.fill(0);
+        Flow::Continue(())
+    }
+
+    fn write(&self, _: VcpuIndex, _: u64, _: &[u8]) -> Flow {
+        std::thread::yield_now();
         Flow::Continue(())
     }
 }

@@ -7,5 +7,5 @@ mod smmu;
 
 pub use console::Console;
 pub(crate) use console::PORTS as CONSOLE_PORTS;
-pub(crate) use control::{ExitPort, ReportPort};
+pub(crate) use control::{ExitPort, ReportPort, YieldPort};
 pub(crate) use smmu::Frame;

@@ -14,7 +14,7 @@ use notifier::secondary::smmu::{Context, EndInvalidates, Httu, Knobs, Smmu, Sva}
 use super::{ASID, DRIVEN_STREAM, Machine, MachineConfig, MachineError, STREAM, TLB_ENTRIES};
 use crate::bus::{Bus, Space};
 use crate::devices::dma::{Engine, EngineParts, Registers};
-use crate::devices::{CONSOLE_PORTS, Console, ExitPort, Frame, ReportPort};
+use crate::devices::{CONSOLE_PORTS, Console, ExitPort, Frame, ReportPort, YieldPort};
 use crate::driver::SmmuDriver;
 use crate::host::{HostError, READ_ONLY_SLOTS};
 use crate::memory::{Layout, PageTableSlot, Ram, map_into};
@@ -176,6 +176,7 @@ fn virtual_machine(kvm: &Kvm, ram: &Ram, tracker: TrackerKind) -> Result<Arc<VmF
         TrackerKind::Announce => PageTableSlot::Ordinary,
     };
     map_into(&vm, ram, pool).map_err(MachineError::kvm("map guest memory"))?;
+    arch::add_interrupt_controller(&vm)?;
     Ok(Arc::new(vm))
 }
 
@@ -203,6 +204,7 @@ fn buses(
     control.insert(port::EXIT.into(), 4, exit)?;
     let report = Arc::new(ReportPort::new(Arc::clone(oracle)));
     control.insert(port::REPORT.into(), 4, report)?;
+    control.insert(port::YIELD.into(), 4, Arc::new(YieldPort))?;
     Ok(buses)
 }
 

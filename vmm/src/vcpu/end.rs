@@ -52,9 +52,6 @@ pub enum VcpuEnd {
     /// A triple fault.
     #[error("the guest shut down (triple fault)")]
     Shutdown,
-    /// It stopped for an interrupt, and there is none.
-    #[error("the guest halted, and nothing would ever wake it")]
-    Halted,
     /// An access where nothing is.
     #[error(
         "the guest tried to {what} {space:?} address {address:#x} ({length} bytes), where there is nothing"

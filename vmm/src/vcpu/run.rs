@@ -45,7 +45,6 @@ fn dispatch(exit: VcpuExit<'_>, index: VcpuIndex, buses: &Buses) -> Flow {
         VcpuExit::IoIn(port, data) => buses.ports.read(u64::from(port), data),
         VcpuExit::Intr => Flow::Continue(()),
         VcpuExit::Shutdown => Flow::Break(VcpuEnd::Shutdown),
-        VcpuExit::Hlt => Flow::Break(VcpuEnd::Halted),
         VcpuExit::FailEntry(reason, _) => failed(format!("entry failed, reason {reason:#x}")),
         VcpuExit::InternalError => failed("an instruction it can't emulate".into()),
         other => failed(format!("unexpected exit {other:?}")),

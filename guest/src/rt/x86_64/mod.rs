@@ -4,11 +4,15 @@
 mod bytes;
 mod fatal;
 mod fault;
+mod interrupt;
+mod mailbox;
 mod memory;
 pub mod port;
 mod start;
 mod stub;
 mod translation;
 
+pub use interrupt::interrupt;
+pub use mailbox::{Mailbox, this_vcpu};
 pub use memory::Memory;
 pub use translation::{invalidate, jump};

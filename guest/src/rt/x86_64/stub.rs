@@ -9,14 +9,18 @@
 //! from ring 3, else                        -> store the stack words, then
 //!     RECOVER != 0                         -> RECOVER = 0; continue there
 //!     RECOVER == 0                         -> continue at FATAL, on a fresh stack
+//! the shoot-down interrupt                 -> for each request: invlpg, clear it; EOI; continue
 //! ```
 //!
 //! All registers are those of the fault, except that FATAL gets the address of the stack words in
 //! RDI and the end of the ring-3 stack in RSP, since those may be what the fault was about.
+//!
+//! Interrupts are off in the stub and on in ring 3, so a shoot-down may come between any two
+//! instructions of ring 3. It leaves everything as it was, the other stack words included.
 
 use core::arch::global_asm;
 
-use crate::abi::layout::VCPU_SYSTEM_STRIDE;
+use crate::abi::layout::{MAX_VCPUS, VCPU_SYSTEM_STRIDE};
 use crate::abi::{port, x86_64};
 
 /// #UD, by which ring 3 calls the stub.
@@ -51,6 +55,30 @@ global_asm!(
     "jmp stub_common",
     ".set vector, vector + 1",
     ".endr",
+    "",
+    // The entry after the last exception's, and so long that nothing can follow it. An interrupt
+    // that comes while this runs is taken after it, so a request stored meanwhile is not lost.
+    ".balign {stride}",
+    "push rbx",
+    "push rcx",
+    "mov rbx, rsp",
+    "and rbx, {stack_mask}",
+    ".set request, {requests}",
+    ".rept {vcpus}",
+    "mov rcx, [rbx + request]",
+    "test rcx, rcx",
+    "jz 2f",
+    // Where in the page the address lies does not matter, so neither does the mark.
+    "invlpg [rcx]",
+    "mov qword ptr [rbx + request], 0",
+    "2:",
+    ".set request, request + 8",
+    ".endr",
+    "movabs rcx, {end_of_interrupt}",
+    "mov dword ptr [rcx], 0",
+    "pop rcx",
+    "pop rbx",
+    "iretq",
     "",
     // From RSP up: vector, error, RIP, CS, RFLAGS, RSP, SS.
     "stub_common:",
@@ -110,6 +138,9 @@ global_asm!(
     stride = const x86_64::VECTOR_STRIDE,
     vectors = const x86_64::VECTORS,
     with_error_code = const WITH_ERROR_CODE,
+    requests = const x86_64::REQUESTS,
+    vcpus = const MAX_VCPUS,
+    end_of_interrupt = const x86_64::LOCAL_APIC + x86_64::APIC_EOI,
     invalid_opcode = const INVALID_OPCODE,
     call_invalidate = const x86_64::CALL_INVALIDATE,
     call_length = const CALL_LENGTH,

@@ -3,7 +3,7 @@
 
 use guest::abi::layout::MAX_VCPUS;
 use guest::abi::x86_64::{
-    KERNEL_CODE, KERNEL_DATA, TASK_STATE, USER_CODE, USER_DATA, VECTORS, system,
+    GATES, KERNEL_CODE, KERNEL_DATA, TASK_STATE, USER_CODE, USER_DATA, VECTORS, system,
 };
 use kvm_bindings::{kvm_dtable, kvm_segment};
 
@@ -18,8 +18,10 @@ const CODE: u8 = 0xb;
 const BUSY_TASK: u8 = 0xb;
 /// 64-bit task state that is not busy.
 const AVAILABLE_TASK: u8 = 0x9;
-/// Present 64-bit interrupt gate that ring 3 may also call: type 0xe, DPL 3.
-const GATE: u128 = 0xee;
+/// Present 64-bit interrupt gate, type 0xe, DPL 0.
+const GATE: u128 = 0x8e;
+/// DPL 3 in a gate.
+const CALLABLE: u128 = 0x60;
 
 /// Entries of the GDT: null, four flat segments, one unused so that task states are at 16-byte
 /// steps, and two slots for each task state.
@@ -60,17 +62,19 @@ pub(super) fn global_register() -> kvm_dtable {
 pub(super) fn interrupt_register() -> kvm_dtable {
     kvm_dtable {
         base: guest::abi::x86_64::IDT,
-        limit: limit(16 * VECTORS),
+        limit: limit(16 * GATES),
         ..Default::default()
     }
 }
 
-/// An interrupt gate to ring-0 code at `entry`, on the stack that the task state names.
-pub(super) fn gate(entry: u64) -> u128 {
+/// The gate of vector `vector` to ring-0 code at `entry`, on the stack that the task state names. Ring
+/// 3 may also call those of exceptions.
+pub(super) fn gate(vector: u64, entry: u64) -> u128 {
     let entry = u128::from(entry);
+    let callable = if vector < VECTORS { CALLABLE } else { 0 };
     (entry & 0xffff)
         | u128::from(KERNEL_CODE) << 16
-        | GATE << 40
+        | (GATE | callable) << 40
         | (entry >> 16 & 0xffff) << 48
         | (entry >> 32) << 64
 }
@@ -167,6 +171,8 @@ fn limit(bytes: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use guest::abi::x86_64::SHOOT_DOWN_VECTOR;
+
     use super::*;
 
     #[test]
@@ -190,7 +196,13 @@ mod tests {
 
     #[test]
     fn a_gate_scatters_the_entry_address() {
-        let gate = gate(0x1234_5678_9abc_def0);
+        let gate = gate(0, 0x1234_5678_9abc_def0);
         assert_eq!(gate, 0x1234_5678_9abc_ee00_0008_def0);
+    }
+
+    #[test]
+    fn ring_3_may_call_exceptions_but_not_the_interrupt() {
+        let callable = [0, VECTORS - 1, SHOOT_DOWN_VECTOR].map(|vector| gate(vector, 0) >> 45 & 3);
+        assert_eq!(callable, [3, 3, 0]);
     }
 }

@@ -3,6 +3,7 @@
 
 mod cpuid;
 mod descriptors;
+mod interrupts;
 mod registers;
 mod tables;
 mod task;
@@ -14,5 +15,6 @@ use crate::bus::Space;
 pub const CONTROL: Space = Space::Port;
 
 pub use cpuid::page_table_format;
+pub use interrupts::add_interrupt_controller;
 pub use registers::{configure_vcpu, instruction_pointer};
 pub use tables::write_system_tables;

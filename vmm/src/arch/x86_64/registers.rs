@@ -10,6 +10,7 @@ use vm_memory::GuestAddress;
 
 use super::cpuid::{personalize, supported_cpuid, vendor};
 use super::descriptors::{code, data, global_register, interrupt_register, task_register};
+use super::interrupts::{apic_base, enable_interrupts};
 use crate::arch::{ArchError, Result, Step};
 
 /// Protected mode, monitor coprocessor, extension type, native x87 errors, write protection also
@@ -20,15 +21,17 @@ const CR0: u64 = 1 | 1 << 1 | 1 << 4 | 1 << 5 | 1 << 16 | 1 << 31;
 const CR4: u64 = 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10;
 /// Long mode enabled and active, no-execute pages.
 const EFER: u64 = 1 << 8 | 1 << 10 | 1 << 11;
-/// RFLAGS: its always-set bit alone; interrupts stay off.
-const FLAGS: u64 = 1 << 1;
+/// RFLAGS: its always-set bit, and interrupts on. Ring 3 can't turn them off: its I/O privilege level
+/// is 0.
+const FLAGS: u64 = 1 << 1 | 1 << 9;
 /// x87 control word after FNINIT: all exceptions masked, 64-bit precision.
 const X87_CONTROL: u16 = 0x37f;
 /// MXCSR after reset: all exceptions masked.
 const MXCSR: u32 = 0x1f80;
 
 /// Makes `vcpu` start in ring 3 at `entry`, on the page tables at `page_table_root`, as vCPU
-/// `index` of its machine. The system tables may be written before or after.
+/// `index` of its machine, which has an [interrupt controller](super::add_interrupt_controller). The
+/// system tables may be written before or after.
 ///
 /// # Errors
 ///
@@ -53,6 +56,7 @@ pub fn configure_vcpu(
     let system = system_registers(reset, task, page_table_root);
     vcpu.set_sregs(&system)
         .map_err(Step::SetSystemRegisters.failed())?;
+    enable_interrupts(vcpu, apic_id)?;
     vcpu.set_regs(&general_registers(index, entry))
         .map_err(Step::SetRegisters.failed())?;
     vcpu.set_fpu(&floating_point())
@@ -76,7 +80,7 @@ pub fn instruction_pointer(vcpu: &VcpuFd) -> Result<u64> {
         .map_err(Step::ReadRegisters.failed())
 }
 
-/// What is not set here (APIC base, LDT) stays as after reset.
+/// What is not set here (LDT) stays as after reset.
 fn system_registers(
     reset: kvm_sregs,
     task: kvm_segment,
@@ -97,6 +101,7 @@ fn system_registers(
         cr3: page_table_root.0,
         cr4: CR4,
         efer: EFER,
+        apic_base: apic_base(reset.apic_base),
         ..reset
     }
 }

@@ -24,9 +24,9 @@ where
     }
     let last_vector = header
         .vectors
-        .saturating_add((x86_64::VECTORS - 1) * x86_64::VECTOR_STRIDE);
+        .saturating_add((x86_64::GATES - 1) * x86_64::VECTOR_STRIDE);
     in_image("first exception entry", header.vectors)?;
-    in_image("last exception entry", last_vector)?;
+    in_image("interrupt entry", last_vector)?;
     in_image("fatal-fault entry", header.fatal)?;
 
     let write = |address: u64, bytes: &[u8]| {
@@ -36,7 +36,7 @@ where
             .map_err(|source| ArchError::Memory { address, source })
     };
     write(x86_64::GDT, &global_table().map(u64::to_le_bytes).concat())?;
-    let gates = (0..x86_64::VECTORS).map(|n| gate(header.vectors + n * x86_64::VECTOR_STRIDE));
+    let gates = (0..x86_64::GATES).map(|n| gate(n, header.vectors + n * x86_64::VECTOR_STRIDE));
     write(
         x86_64::IDT,
         &gates.flat_map(u128::to_le_bytes).collect::<Vec<_>>(),
@@ -44,14 +44,16 @@ where
     for index in 0..vcpus {
         let area = x86_64::system(index);
         write(area + x86_64::TASK, &TaskState::of_vcpu(index).to_bytes())?;
-        write(
-            area + x86_64::STUB_STACK + x86_64::RECOVER,
-            &0_u64.to_le_bytes(),
-        )?;
-        write(
-            area + x86_64::STUB_STACK + x86_64::FATAL,
-            &header.fatal.to_le_bytes(),
-        )?;
+        for (word, value) in [
+            (x86_64::RECOVER, 0),
+            (x86_64::FATAL, header.fatal),
+            // It answers from its first instruction on, so whoever asks before may wait for it,
+            // and there is no moment at which it could have a translation and not be asked.
+            (x86_64::ONLINE, 1),
+        ] {
+            let word = area + x86_64::STUB_STACK + word;
+            write(word, &u64::to_le_bytes(value))?;
+        }
     }
     Ok(())
 }
@@ -119,7 +121,7 @@ mod tests {
         assert!(matches!(
             result,
             Err(ArchError::OutsideImage {
-                what: "last exception entry",
+                what: "interrupt entry",
                 ..
             })
         ));

@@ -26,7 +26,7 @@ pub(crate) struct Frame {
     bell: EventFd,
 }
 
-/// The machine has no interrupt controller: the driver looks at its queues, or at the word that an
+/// Devices have no interrupt controller: the driver looks at its queues, or at the word that an
 /// MSI is to write, which is memory's.
 struct NoController;
 
