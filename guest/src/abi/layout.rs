@@ -66,7 +66,7 @@ pub const WINDOW: u64 = 0x4000_0000_0000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::{dma, program, smmu, x86_64};
+    use crate::abi::{dma, litmus, program, smmu, x86_64};
 
     /// Half-open, in ascending order.
     const AREAS: [(u64, u64); 12] = [
@@ -79,6 +79,7 @@ mod tests {
         (SMMU_TABLES, SMMU_TABLES_END),
         (PAGE_TABLES, PAGE_TABLES + PAGE_TABLE_PAGES * PAGE),
         (FRAMES, FRAMES_END),
+        (litmus::LITMUS, litmus::LITMUS_END),
         (MMIO, MMIO + dma::SIZE.next_multiple_of(PAGE)),
         (x86_64::LOCAL_APIC, x86_64::LOCAL_APIC + PAGE),
         (SMMU_FRAME, SMMU_FRAME + smmu::FRAME_SIZE),

@@ -5,6 +5,7 @@
 pub mod dma;
 pub mod header;
 pub mod layout;
+pub mod litmus;
 pub mod op;
 pub mod pattern;
 pub mod port;

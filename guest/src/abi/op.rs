@@ -95,6 +95,10 @@ pub const SMMU_EVENT: u64 = 17;
 /// exist or runs no more has not.
 pub const SHOOT_DOWN: u64 = 18;
 
+/// Runs the scenario in the [`litmus`](super::litmus) area on this vCPU, as many times as its control
+/// words say; `value` is how many runs this vCPU made.
+pub const LITMUS: u64 = 19;
+
 /// The SMMU's command queue has not stopped; else the value is CMDQ_CONS.ERR, and 127 where that
 /// says nothing.
 pub const CMDQ_OK: u64 = 0;
