@@ -11,5 +11,6 @@ mod holding;
 mod interrupts;
 mod invalidation;
 mod knobs;
+mod litmus;
 mod parallel;
 mod trackers;

@@ -105,3 +105,8 @@ pub const fn smmu_wait_event(to: u64) -> Op {
 pub const fn shoot_down(address: u64, vcpus: u64) -> Op {
     op(op::SHOOT_DOWN, address, vcpus, 0)
 }
+
+/// Takes part in the scenario of the litmus area.
+pub const fn litmus() -> Op {
+    op(op::LITMUS, 0, 0, 0)
+}

@@ -6,13 +6,23 @@
 //! Offsets are from [`LITMUS`].
 //!
 //! A run is: `reset` on vCPU 0, a barrier, `prime` on each, a barrier, `body` on each, a barrier,
-//! `collect` on vCPU 0. Each of these is a section of a vCPU's code, and ends with [`END`].
+//! `collect` on vCPU 0. Each of these is a section of a vCPU's code, and ends with [`END`]. If no vCPU
+//! has a `prime`, there is no barrier for it.
 //!
 //! The code is for a stack machine. An instruction is one 64-bit word: bits 0 to 7 the operation,
 //! bits 8 to 31 its operand `a`, bits 32 to 63 its operand `b`. Values on the stack are 64-bit
 //! two's-complement numbers; truth is 1 or 0, and everything but 0 is true. What is popped last was
 //! pushed first; `x y -> z` below has the top of the stack on the right. A stack, register, slot or
-//! jump out of range ends the operation as `STATUS_BAD`, and so does an operation that is none.
+//! jump out of range ends the operation as `STATUS_BAD`, and so does an operation that is none, or
+//! one that is not where it belongs. The result's `instruction` is then the index of that word, and
+//! the other vCPUs give up where they wait next. Registers are 0 when the batch begins and keep what
+//! they have from run to run; what a section leaves on the stack is gone.
+
+mod fields;
+mod random;
+
+pub use fields::{Fields, MOST_FIELDS};
+pub use random::{Beginning, Random};
 
 use super::layout::{MAX_VCPUS, PAGE};
 use super::words::words;
@@ -24,7 +34,8 @@ pub const LITMUS_END: u64 = 0x80_0000;
 
 /// The [`Control`] words.
 pub const CONTROL: u64 = 0;
-/// Words that the vCPUs use among themselves: barriers, the step lock.
+/// Words that the vCPUs use among themselves: barriers, the step lock. The machine writes zeros here
+/// before each batch.
 pub const MEETING: u64 = 0x800;
 /// One [`Standing`] for each vCPU, [`STANDING_STRIDE`] apart.
 pub const STANDINGS: u64 = 0x1000;
@@ -53,12 +64,13 @@ pub const CODE_STRIDE: u64 = 0x1_0000;
 pub const SCHEDULE: u64 = 0x10_0000;
 /// End (exclusive) of the schedule.
 pub const SCHEDULE_END: u64 = 0x12_0000;
-/// What the words were after each turn of a replay: for each turn `log_width` words, which the
-/// `collect` section's [`KEY`]s of `log` make (see [`LOG`]).
+/// What the words were after each turn of a replay: for each turn `log_width` words, which the `log`
+/// section makes of them (see [`LOG`]).
 pub const REPLAY_LOG: u64 = 0x12_0000;
 /// End (exclusive) of the log.
 pub const REPLAY_LOG_END: u64 = 0x18_0000;
-/// The histogram: [`Outcome`]s, filled from the first on.
+/// The histogram: [`Outcome`]s, filled from the first on. A batch adds to what the control word
+/// `outcomes` says is there already.
 pub const HISTOGRAM: u64 = 0x18_0000;
 /// Room for so many different outcomes.
 pub const OUTCOMES: u64 = 0x2000;
@@ -96,7 +108,7 @@ words! {
         runs,
         /// Seed of everything that is random.
         seed,
-        /// The most `pause`s before a run's body, and between steps; 0 for none.
+        /// The most `pause`s (inclusive) before a run's body, and between steps; 0 for none.
         delay,
         /// Of so many steps one is delayed, at random; 0 for none.
         delay_one_in,
@@ -115,7 +127,8 @@ words! {
         window,
         /// Bits of a present entry that stand for no field of the scenario.
         present,
-        /// Guest-physical address of frame 0.
+        /// Guest-physical address of frame 0; all frames are within
+        /// [`FRAMES`](super::layout::FRAMES).
         frames,
         /// How many frames may be named; a page whose entry has no frame field has frame
         /// `frame_count` + its own number.
@@ -128,13 +141,16 @@ words! {
         log_width,
         /// Pauses in a spin before the vCPU gives the host's CPU away; 0 for never.
         patience,
-        /// The machine writes 1 here to have the batch end with the run that is going on.
+        /// The machine writes 1 here to have the batch end with the run that is going on. If that
+        /// does not end (a step that is tried again and again, a turn that does not come), it is
+        /// broken off and not counted.
         stop,
         /// vCPU 0: runs that are over, of this batch.
         done,
-        /// vCPU 0: different outcomes in the histogram.
+        /// vCPU 0: different outcomes in the histogram; the machine writes how many are there before.
         outcomes,
-        /// vCPU 0: 1 if the batch ended early because the histogram was full.
+        /// vCPU 0: 1 if the batch ended early because the histogram was full. The run that found it so
+        /// is not counted: the machine may empty the histogram and go on with run `first + done`.
         full,
         /// Turns of a replay that were made.
         turn,
@@ -192,8 +208,8 @@ words! {
         body,
         /// vCPU 0: makes the outcome's key with [`KEY`].
         collect,
-        /// Any vCPU, after each of its turns in a replay: pushes `log_width` values into the log with
-        /// [`LOG`].
+        /// Any vCPU, after each of its turns in a replay: puts `log_width` values into the log with
+        /// [`LOG`]. Only this section may.
         log,
         /// Code for turns of a replay that are no steps of this vCPU's program (an event): a table of
         /// indices of words begins here. Turn kind [`TURN_EVENT`] names the number in it.
@@ -212,7 +228,8 @@ words! {
         kind,
         /// The `b` of the [`STEP`] that it must be at; the number of the handler; of the event.
         at,
-        /// Choices: 4 bits each from bit 0 up, in the order in which they are made.
+        /// Choices: 4 bits each from bit 0 up, in the order in which they are made. A turn that makes
+        /// more than 16, or one that there is no such way of, is `STATUS_BAD`.
         choices,
     }
 }
@@ -227,14 +244,22 @@ pub const TURN_EVENT: u64 = 2;
 words! {
     /// An outcome and how often it was seen.
     pub struct Outcome {
-        /// Its key.
-        key0, key1, key2, key3,
+        /// The first word of its key.
+        key0,
+        /// The second.
+        key1,
+        /// The third.
+        key2,
+        /// The last.
+        key3,
         /// How often.
         count,
         /// Number of the first run with it.
         first,
         /// Not used.
-        spare0, spare1,
+        spare0,
+        /// Not used.
+        spare1,
     }
 }
 
@@ -252,15 +277,15 @@ pub const REGISTER: u64 = 4;
 pub const PART: u64 = 5;
 /// `n m -> k`: `n` with the bits `b << a` replaced by `(m & b) << a`.
 pub const WITH: u64 = 6;
-/// `n -> m`
+/// `n -> m`: 1 if `n` is not true, else 0.
 pub const NOT: u64 = 7;
-/// `n m -> k`
+/// `n m -> k`: 1 if one of them is true, else 0.
 pub const OR: u64 = 8;
-/// `n m -> k`
+/// `n m -> k`: 1 if both are true, else 0.
 pub const AND: u64 = 9;
-/// `n m -> k`
+/// `n m -> k`: 1 if they are equal, else 0.
 pub const EQUAL: u64 = 10;
-/// `n m -> k`: signed.
+/// `n m -> k`: 1 if `n < m`, signed, else 0.
 pub const LESS: u64 = 11;
 /// `n m -> k`: wraps.
 pub const ADD: u64 = 12;
@@ -275,7 +300,7 @@ pub const INITIAL_VALUE: u64 = 16;
 
 /// `-> n`: page `a`'s entry as the scenario has it, by one load.
 pub const ENTRY: u64 = 20;
-/// `n ->`: stores page `a`'s entry.
+/// `n ->`: stores page `a`'s entry; `b` is [`STORE_LOCKED`] or [`STORE_PLAIN`].
 pub const SET_ENTRY: u64 = 21;
 /// `n m -> ok`: page `a`'s entry becomes `m` if it is `n`, by a locked compare-exchange. Bits that
 /// stand for no field of the scenario stay if the entry is and was present.
@@ -299,16 +324,17 @@ pub const GROW: u64 = 32;
 pub const JUMP: u64 = 33;
 /// `c ->`: goes on at `b` if not `c`.
 pub const UNLESS: u64 = 34;
-/// `-> i`: which of `a` (1 to 16) ways is gone: at random, or as the turn says.
+/// `-> i`: which of `a` (1 to 16) ways is gone: at random, or within a turn as that says.
 pub const CHOOSE: u64 = 35;
 /// Goes on at `b`, until [`RETURN`].
 pub const CALL: u64 = 36;
 /// Goes on behind the last [`CALL`].
 pub const RETURN: u64 = 37;
 
-/// A step begins, number `b`. In a batch perhaps a delay. In a replay it waits for this vCPU's turn,
-/// carries out the events that come before, and has diverged if the turn is at another step. Whoever
-/// has come to the end of its body goes on carrying out events until the schedule's end.
+/// A step begins, number `b`; only in a body, and the step lock is not held. In a batch perhaps a
+/// delay. In a replay it waits for this vCPU's turn, carries out the events that come before, and has
+/// diverged if the turn is at another step. The body ends here if the schedule is over. Whoever has come
+/// to the end of its body goes on carrying out events until the schedule's end.
 pub const STEP: u64 = 40;
 /// A step is over; in a replay the log section is run, and it is the next one's turn.
 pub const STEP_END: u64 = 41;
@@ -316,11 +342,13 @@ pub const STEP_END: u64 = 41;
 pub const LOCK: u64 = 42;
 /// Gives it back.
 pub const UNLOCK: u64 = 43;
-/// A step can't be made now: pauses, and goes on at `b`. The step lock is not held.
+/// A step can't be made now: pauses, and goes on at `b`. The step lock is not held. In a turn of a
+/// replay that is a divergence.
 pub const RETRY: u64 = 44;
 /// `-> c`: whether handler `a` is entered now, given that it may be: always in a batch. In a replay it
 /// waits for this vCPU's turn, of whatever kind, and answers whether that is to enter this handler; the
-/// handler's first [`STEP`] is then part of the turn.
+/// handler's first [`STEP`] (of any number) is then part of the turn. The body ends here if the schedule
+/// is over.
 pub const ENTERS: u64 = 45;
 
 /// `-> ok`: loads from page `a`; 0 if that faults.
@@ -336,11 +364,13 @@ pub const SHOOT_DOWN: u64 = 54;
 /// Has the machine invalidate what the SMMU holds of page `a`; `b` is one of the
 /// [`notify`](super::port::NOTIFY) kinds. Complete when the instruction is.
 pub const NOTIFY: u64 = 55;
-/// `-> ok`: the device reads (`b` = 0) or writes (`b` = 1) 8 bytes at offset 16 of page `a`; on
-/// channel = vCPU.
+/// `-> ok`: the device reads (`b` = 0) or writes (`b` = 1, the pattern with the run's number as seed)
+/// 8 bytes at offset 16 of page `a`, on channel = vCPU, with the descriptor in page number vCPU of the
+/// [`DESCRIPTORS`](super::layout::DESCRIPTORS).
 pub const DMA: u64 = 56;
 
-/// `n ->`: puts bits `b` of `n` into word `a >> 8` of the outcome's key, shifted left by `a & 0xff`.
+/// `n ->`: puts bits `b` of `n` into word `a >> 8` of the outcome's key, shifted left by `a & 0xff`;
+/// only in `collect`. The key is 0 before.
 pub const KEY: u64 = 60;
 /// `n ->`: into the log, word `a` of this turn.
 pub const LOG: u64 = 61;

@@ -3,6 +3,7 @@
 mod block;
 mod driver;
 mod entry;
+mod litmus;
 mod upgrade;
 
 use block::Block;
@@ -38,6 +39,7 @@ pub fn run(vcpu: Vcpu) -> ! {
 }
 
 struct Interpreter {
+    vcpu: u64,
     memory: Memory,
     block: Block,
     protocol: Protocol,
@@ -50,6 +52,7 @@ impl Interpreter {
     fn new(vcpu: Vcpu) -> Self {
         let block = Block::of_vcpu(vcpu.index);
         Self {
+            vcpu: vcpu.index,
             memory: vcpu.memory,
             protocol: Protocol::from_abi(block.protocol()),
             block,
@@ -99,6 +102,7 @@ impl Interpreter {
             op::SMMU_SYNC => self.sync(a, b),
             op::SMMU_EVENT => self.event(a, b),
             op::SHOOT_DOWN => Ok(shoot_down(VcpuSet::of_bits(b), a).count()),
+            op::LITMUS => self.litmus(),
             _ => Err(Stop::Bad),
         }
     }

@@ -100,6 +100,19 @@ impl Memory {
         self.outcome(faulted)
     }
 
+    /// Adds 1 to the eight-byte word at `address` by one locked instruction.
+    ///
+    /// # Errors
+    ///
+    /// The fault that it raised; the word is as it was.
+    pub fn increment(&self, address: u64) -> Result<(), Fault> {
+        // SAFETY: as for `store`.
+        let faulted = unsafe {
+            attempt!(self.words, "lock inc qword ptr [{address}]", address = in(reg) address,)
+        };
+        self.outcome(faulted)
+    }
+
     fn outcome(&self, faulted: bool) -> Result<(), Fault> {
         if !faulted {
             return Ok(());
