@@ -54,12 +54,27 @@ pub fn can_trap(kvm: &Kvm) -> bool {
 /// processor. Some hundred thousand entries into a guest are enough for QEMU's emulation of SVM to
 /// mistake the host's instruction pointer for the guest's once, which then hangs or shuts down.
 pub fn rounds(often: u64) -> u64 {
-    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    if processor.contains("QEMU TCG CPU") {
+    if is_emulated() {
         say("an emulated processor: 2 rounds only");
         return 2;
     }
     often
+}
+
+/// Whether the processor is QEMU's.
+pub fn is_emulated() -> bool {
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    processor.contains("QEMU TCG CPU")
+}
+
+/// Whether two vCPUs really run at the same time here; if not, that is said aloud.
+pub fn is_parallel() -> bool {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let is_parallel = cpus > 1 && !is_emulated();
+    if !is_parallel {
+        say("vCPUs take turns on one CPU here: what takes two at the same time is not required");
+    }
+    is_parallel
 }
 
 /// Prints a line that the test harness does not keep to itself, after the test's name.

@@ -1,6 +1,6 @@
 //! The machine's memory map, checked before anything is put into it.
 
-use guest::abi::layout;
+use guest::abi::{layout, litmus};
 use notifier::addr::{AddrRange, Address, Gpa, PageSize, RangeError};
 
 /// What the user decides about memory.
@@ -75,7 +75,7 @@ pub enum LayoutError {
 }
 
 /// The fixed areas that the pool must keep clear of.
-const FIXED: [(&str, u64, u64); 5] = [
+const FIXED: [(&str, u64, u64); 6] = [
     ("the payload image", layout::IMAGE, layout::IMAGE_END),
     ("the system tables", layout::SYSTEM, layout::SYSTEM_END),
     ("the programs", layout::PROGRAMS, layout::SHARED_END),
@@ -85,6 +85,7 @@ const FIXED: [(&str, u64, u64); 5] = [
         layout::SMMU_TABLES_END,
     ),
     ("the scenario's frames", layout::FRAMES, layout::FRAMES_END),
+    ("the bytecode", litmus::LITMUS, litmus::LITMUS_END),
 ];
 
 impl Layout {

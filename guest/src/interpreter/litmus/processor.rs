@@ -119,7 +119,6 @@ impl<'a> Processor<'a> {
             words: Words::new(LITMUS + WORDS, SLOTS, 3 + beginning.alignment),
             key: [0; 4],
         };
-        area::standing_run(self.vcpu).store(number, Relaxed);
     }
 
     /// How many runs were made to their end.
@@ -142,6 +141,10 @@ impl<'a> Processor<'a> {
         let (next, depth) = (self.next, self.depth);
         self.next = from;
         let ended = self.execute(depth);
+        let ended = match ended {
+            Ok(()) if self.has_lock => Err(Break::Bad),
+            ended => ended,
+        };
         if ended != Err(Break::Bad) {
             self.next = next;
         }
@@ -149,9 +152,6 @@ impl<'a> Processor<'a> {
         self.height = self.floor;
         self.floor = floor;
         self.depth = depth;
-        if ended.is_ok() && self.has_lock {
-            return Err(Break::Bad);
-        }
         ended
     }
 

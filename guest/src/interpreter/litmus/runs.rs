@@ -28,7 +28,8 @@ impl Processor<'_> {
             }
             self.meet()?;
             if meeting::is_ending() {
-                return Ok(());
+                // Nobody begins another batch before all know that this one is over.
+                return self.meet();
             }
             self.make_run()?;
             if let Some(books) = &mut books {
@@ -50,6 +51,7 @@ impl Processor<'_> {
 
     /// From the first barrier to the last.
     fn make_run(&mut self) -> Flow {
+        area::standing_run(self.vcpu).store(self.run.number, Relaxed);
         if self.setup.primes {
             self.run_section(Section::Prime, self.setup.sections.prime)?;
             self.meet()?;
