@@ -133,6 +133,7 @@ impl Batch {
             frames: FRAMES,
             frame_count: 4,
             window: WINDOW,
+            patience: 1000,
             ..Control::default()
         };
         Self {

@@ -69,7 +69,7 @@ mod tests {
     use crate::abi::{dma, litmus, program, smmu, x86_64};
 
     /// Half-open, in ascending order.
-    const AREAS: [(u64, u64); 12] = [
+    const AREAS: [(u64, u64); 13] = [
         (IMAGE, IMAGE_END),
         (SYSTEM, VCPU_SYSTEM),
         (VCPU_SYSTEM, SYSTEM_END),

@@ -1,8 +1,9 @@
 //! Many runs: races, chance, the histogram.
 
 use guest::abi::litmus::{
-    ADD, CHOOSE, Control, GET, GROW, INITIAL_VALUE, LITMUS, LOCK, MOST_ALIGNMENT, OUTCOMES, SET,
-    STEP_END, STORE_LOCKED, STORE_PLAIN, UNLOCK, WORDS, constant, instruction,
+    ADD, CHOOSE, Control, GET, GROW, INITIAL_VALUE, LITMUS, LOCK, MOST_ALIGNMENT, NOT, OR,
+    OUTCOMES, REGISTER, SET, SET_REGISTER, STEP_END, STORE_LOCKED, STORE_PLAIN, UNLOCK, WORDS,
+    constant, instruction,
 };
 use guest::abi::op::STATUS_DONE;
 use tests::assembler::{Batch, Code, control, key, keys, on, outcomes, plain, standing, step};
@@ -19,25 +20,56 @@ fn some_runs() -> u64 {
     if is_emulated() { 100 } else { 20_000 }
 }
 
-fn buffered(how: u64, seed: u64) -> Batch {
-    let mut batch = Batch::new(some_runs(), &store_buffering(how));
+/// Pairs of words on which a run tries store buffering.
+const PAIRS: u64 = 8;
+
+/// Stores to one word of each pair and looks at the other. From `own` on are the words that this vCPU
+/// stores to, from `other` on those that it looks at, and from `seen` on what it saw.
+fn buffering([own, other, seen]: [u64; 3], how: u64) -> Vec<u64> {
+    let tries = (0..PAIRS).flat_map(|pair| {
+        [
+            step(pair),
+            constant(1),
+            instruction(SET, own + pair, how),
+            on(GET, other + pair),
+            on(SET_REGISTER, pair),
+            plain(STEP_END),
+        ]
+    });
+    let keeps = (0..PAIRS).flat_map(|pair| [on(REGISTER, pair), on(SET, seen + pair)]);
+    tries.chain(keeps).collect()
+}
+
+/// Whether neither of two vCPUs saw the other's store, ever.
+fn is_buffered(lab: &Lab, how: u64, seed: u64) -> bool {
+    let words = [0, 1, 2, 3].map(|kind| kind * PAIRS);
+    let [x, y, one, other] = words;
+    let neither = (0..PAIRS).flat_map(|pair| {
+        let saw = [on(GET, one + pair), on(GET, other + pair)];
+        [saw[0], saw[1], plain(OR), plain(NOT), key(pair, 1)]
+    });
+    let first = Code::of_body(&buffering([x, y, one], how))
+        .reset(&zero(&(0..4 * PAIRS).collect::<Vec<_>>()))
+        .collect(&neither.collect::<Vec<_>>());
+    let second = Code::of_body(&buffering([y, x, other], how));
+    let mut batch = Batch::new(some_runs(), &[first, second]);
     batch.control.seed = seed;
     batch.control.alignment = 4;
-    batch.control.delay = 30 * (seed % 2);
-    batch.control.delay_one_in = 2;
-    batch
+    batch.control.delay = 4;
+    batch.control.delay_one_in = 4;
+    let keys = keys(&complete(lab, &batch).ram);
+    let all: u64 = keys.iter().map(|(_, count)| count).sum();
+    assert_eq!(all, some_runs());
+    keys.iter().any(|(key, _)| *key != 0)
 }
 
 /// What x86 does that no interleaving does.
 #[test]
 fn plain_stores_are_seen_by_neither_of_two_now_and_then() {
     on_announce(|lab| {
-        let is_seen = |seed| {
-            let ran = complete(lab, &buffered(STORE_PLAIN, seed));
-            keys(&ran.ram).iter().any(|(key, _)| *key == 0)
-        };
         let expected = is_parallel();
-        let seen = (0..if expected { PATIENCE } else { 1 }).any(is_seen);
+        let batches = if expected { PATIENCE } else { 1 };
+        let seen = (0..batches).any(|seed| is_buffered(lab, STORE_PLAIN, seed));
         assert!(seen || !expected, "no store was buffered");
     });
 }
@@ -45,12 +77,8 @@ fn plain_stores_are_seen_by_neither_of_two_now_and_then() {
 #[test]
 fn locked_stores_are_seen_by_one_of_two_at_least() {
     on_announce(|lab| {
-        for seed in 0..2 {
-            let ran = complete(lab, &buffered(STORE_LOCKED, seed));
-            let keys = keys(&ran.ram);
-            assert!(keys.iter().all(|(key, _)| *key != 0), "{keys:?}");
-            let all: u64 = keys.iter().map(|(_, count)| count).sum();
-            assert_eq!(all, some_runs());
+        for seed in 0..4 {
+            assert!(!is_buffered(lab, STORE_LOCKED, seed));
         }
     });
 }
@@ -222,12 +250,17 @@ fn a_batch_adds_to_the_outcomes_that_are_there() {
 #[test]
 fn where_a_vcpu_is_can_be_seen() {
     on_announce(|lab| {
-        let mut batch = Batch::new(3, &store_buffering(STORE_LOCKED));
+        let mut batch = Batch::new(200, &store_buffering(STORE_LOCKED));
         batch.control.first = 40;
-        let ran = complete(lab, &batch);
-        for vcpu in 0..2 {
-            let standing = standing(&ran.ram, vcpu);
-            assert_eq!((standing.run, standing.step), (42, 2));
+        for (patience, yields) in [(0, false), (1, true)] {
+            batch.control.patience = patience;
+            let ran = complete(lab, &batch);
+            let standings = [0, 1].map(|vcpu| standing(&ran.ram, vcpu));
+            for standing in standings {
+                assert_eq!((standing.run, standing.step), (239, 2));
+            }
+            let all = standings.iter().any(|standing| standing.yields > 0);
+            assert_eq!(all, yields, "{patience}");
         }
     });
 }

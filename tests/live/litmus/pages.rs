@@ -2,8 +2,9 @@
 
 use guest::abi::layout::{FRAMES, PAGE};
 use guest::abi::litmus::{
-    CAS_ENTRY, CONTENTS, DMA, ENTRY, FieldMap, GET, GROW, INCREMENT, INVALIDATE, LITMUS, LOAD, SET,
-    SET_CONTENTS, SET_ENTRY, STORE, STORE_PLAIN, WORDS, constant, instruction,
+    CAS_ENTRY, CONTENTS, DMA, ENTRY, FieldMap, GET, GROW, INCREMENT, INVALIDATE, LITMUS, LOAD,
+    REGISTER, SET, SET_CONTENTS, SET_ENTRY, SET_REGISTER, SHOOT_DOWN, STORE, STORE_PLAIN, UNLESS,
+    WORDS, constant, instruction,
 };
 use guest::abi::pattern;
 use tests::assembler::{Batch, Code, key, keys, on, plain};
@@ -111,6 +112,40 @@ fn a_page_is_gone_once_it_is_invalidated() {
         let stale = stale.map_or(0, |(_, count)| *count);
         say(&format!("{stale} of 50 loads went by a stale translation"));
         assert!(keys.iter().all(|(key, _)| key & !2 == 1), "{keys:?}");
+    });
+}
+
+/// Loads before and after another vCPU shot it down, when that one is done.
+#[test]
+fn a_page_is_gone_on_the_other_vcpu_once_it_is_shot_down() {
+    on_announce(|lab| {
+        let begin = Code::default().here();
+        let reset = [&zero(&[0, 1])[..], &[constant(P), on(SET_ENTRY, 3)]];
+        let shoots = [
+            constant(0),
+            on(SET_ENTRY, 3),
+            instruction(SHOOT_DOWN, 3, 0b11),
+            constant(1),
+            on(SET, 0),
+            on(LOAD, 3),
+            on(SET_REGISTER, 1),
+        ];
+        // Loads again and again until it is told, and then once more.
+        let loads = [
+            on(LOAD, 3),
+            on(SET_REGISTER, 0),
+            on(GET, 0),
+            instruction(UNLESS, 0, begin),
+            on(LOAD, 3),
+            on(SET, 1),
+        ];
+        let first = Code::of_body(&shoots)
+            .reset(&reset.concat())
+            .prime(&[on(INVALIDATE, 3)])
+            .collect(&[on(GET, 1), key(0, 1), on(REGISTER, 1), key(1, 1)]);
+        let second = Code::of_body(&loads).prime(&[on(INVALIDATE, 3)]);
+        let ran = complete(lab, &paged(50, &[PRESENCE, WRITABLE], &[first, second]));
+        assert_eq!(keys(&ran.ram), [(0, 50)]);
     });
 }
 

@@ -4,8 +4,8 @@ use guest::abi::layout::{FRAMES, FRAMES_END, IDENTITY_END, PAGE};
 use guest::abi::litmus::{
     self, ADD, CALL, CAS, CHOOSE, CODE_STRIDE, CONTENTS, Control, DMA, ENTRY, FieldMap, GET,
     GET_AT, INITIAL_VALUE, INVALIDATE, JUMP, KEY, LOAD, LOCK, LOG, LOOK_UP, NOTIFY, PART, REGISTER,
-    RETRY, RETURN, SELECT, SET, SET_AT, SET_CONTENTS, SET_ENTRY, SET_REGISTER, STEP, STEP_END,
-    Sections, UNLOCK, WITH, constant, instruction,
+    RETRY, RETURN, SELECT, SET, SET_AT, SET_CONTENTS, SET_ENTRY, SET_REGISTER, SHOOT_DOWN, STEP,
+    STEP_END, Sections, UNLOCK, WITH, constant, instruction,
 };
 use guest::abi::op::{STATUS_BAD, STATUS_DONE};
 use tests::assembler::{Batch, Code, control, event_of, on, plain, step, step_of};
@@ -56,6 +56,7 @@ fn bad_bodies() -> Vec<(&'static str, Vec<u64>)> {
         ("a page", vec![on(ENTRY, 8)]),
         ("a page to load from", vec![on(LOAD, 8)]),
         ("a page to invalidate", vec![on(INVALIDATE, 8)]),
+        ("a page to shoot down", vec![instruction(SHOOT_DOWN, 8, 1)]),
         ("a page to tell of", vec![on(NOTIFY, 8)]),
         ("a way to tell", vec![instruction(NOTIFY, 0, 0x1_0000)]),
         ("a kind of transfer", vec![instruction(DMA, 0, 2)]),

@@ -77,6 +77,7 @@ macro_rules! standing_word {
 
 standing_word!(standing_run, run);
 standing_word!(standing_step, step);
+standing_word!(standing_yields, yields);
 
 /// A word of what vCPUs use among themselves, two cache lines from the next.
 pub(super) const fn meeting(number: u64) -> u64 {

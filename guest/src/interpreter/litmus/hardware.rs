@@ -8,9 +8,9 @@ use super::processor::{Instruction, Processor};
 use super::{Break, Flow};
 use crate::abi::dma::{self, Descriptor};
 use crate::abi::layout::{DESCRIPTORS, PAGE};
-use crate::abi::litmus::{DMA, INCREMENT, INVALIDATE, LOAD, NOTIFY, STORE};
+use crate::abi::litmus::{DMA, INCREMENT, INVALIDATE, LOAD, NOTIFY, SHOOT_DOWN, STORE};
 use crate::abi::port;
-use crate::rt::{Fault, Width, arch};
+use crate::rt::{Fault, VcpuSet, Width, arch, shoot_down};
 
 /// Where in a page [`STORE`] stores.
 const STORE_OFFSET: u64 = 8;
@@ -34,6 +34,10 @@ impl Processor<'_> {
             INCREMENT => self.got_through(self.memory.increment(page)),
             INVALIDATE => {
                 arch::invalidate(page);
+                Ok(())
+            }
+            SHOOT_DOWN => {
+                shoot_down(VcpuSet::of_bits(b), page);
                 Ok(())
             }
             NOTIFY => notify(a, b),

@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use super::area;
 use super::processor::Processor;
 use super::{Break, Flow};
+use crate::rt::yield_host;
 
 /// Pauses for which a barrier goes on waiting after the machine has asked for the end: most runs are
 /// over by then, and count.
@@ -55,6 +56,7 @@ impl Processor<'_> {
             generation.store(now.wrapping_add(1), SeqCst);
             return Ok(());
         }
+        self.pauses = 0;
         let mut grace = GRACE;
         while generation.load(Acquire) == now {
             if is_stopped() {
@@ -74,6 +76,7 @@ impl Processor<'_> {
             return Err(Break::Bad);
         }
         let lock = area::word(LOCK);
+        self.pauses = 0;
         while lock.swap(1, SeqCst) != 0 {
             while lock.load(Relaxed) != 0 {
                 self.wait_unless_stopped()?;
@@ -106,12 +109,21 @@ impl Processor<'_> {
         if area::word(GIVEN_UP).load(Relaxed) != 0 {
             return Err(Break::GivenUp);
         }
-        relax();
+        self.relax();
         Ok(())
     }
-}
 
-/// A moment in which a CPU that shares its core can work.
-fn relax() {
-    core::hint::spin_loop();
+    /// A moment in which somebody else can work: on a CPU that shares its core, or, when this one has
+    /// lost patience, on its own CPU.
+    fn relax(&mut self) {
+        self.pauses += 1;
+        if self.pauses != self.setup.control.patience {
+            core::hint::spin_loop();
+            return;
+        }
+        self.pauses = 0;
+        let yields = area::standing_yields(self.vcpu);
+        yields.store(yields.load(Relaxed) + 1, Relaxed);
+        yield_host();
+    }
 }

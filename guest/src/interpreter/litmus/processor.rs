@@ -67,6 +67,8 @@ pub(super) struct Processor<'a> {
     pub(super) taken: Option<Taken>,
     /// Runs that it made to their end.
     pub(super) made: u64,
+    /// How long it has been waiting, in pauses, since it last gave the host's CPU away.
+    pub(super) pauses: u64,
     code: Words,
     /// Index of the instruction behind the one that is carried out.
     next: u64,
@@ -97,6 +99,7 @@ impl<'a> Processor<'a> {
             has_lock: false,
             taken: None,
             made: 0,
+            pauses: 0,
             code: area::code_words(vcpu),
             next: 0,
             stack: [0; index(STACK)],

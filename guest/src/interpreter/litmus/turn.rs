@@ -109,6 +109,7 @@ impl Processor<'_> {
 
     /// Waits for this vCPU's turn, and carries out the events that come before.
     fn next_turn(&mut self) -> Flow<(u64, Turn)> {
+        self.pauses = 0;
         loop {
             let index = area::turn().load(Acquire);
             if index >= self.setup.control.turns {
