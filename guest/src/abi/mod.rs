@@ -9,6 +9,7 @@ pub mod litmus;
 pub mod op;
 pub mod pattern;
 pub mod port;
+pub mod probe;
 pub mod program;
 pub mod smmu;
 mod words;

@@ -99,6 +99,9 @@ pub const SHOOT_DOWN: u64 = 18;
 /// words say; `value` is how many runs this vCPU made.
 pub const LITMUS: u64 = 19;
 
+/// A batch of what [`probe`](super::probe) lists under the number `a`; `b` and `c` are as it says.
+pub const PROBE: u64 = 20;
+
 /// The SMMU's command queue has not stopped; else the value is CMDQ_CONS.ERR, and 127 where that
 /// says nothing.
 pub const CMDQ_OK: u64 = 0;

@@ -80,6 +80,11 @@ pub const ONLINE: u64 = 0x80;
 /// In RAX at an undefined instruction (`ud2`): invalidate the page that RDI points into.
 pub const CALL_INVALIDATE: u64 = u64::from_le_bytes(*b"INVLPAGE");
 
+/// Likewise: invalidate everything that is not global, by loading CR3 anew.
+pub const CALL_INVALIDATE_ALL: u64 = u64::from_le_bytes(*b"INVLDALL");
+/// Likewise: count RDI, which is not 0, down to 0.
+pub const CALL_COUNT: u64 = u64::from_le_bytes(*b"COUNTRDI");
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ mod block;
 mod driver;
 mod entry;
 mod litmus;
+mod probe;
 mod upgrade;
 
 use block::Block;
@@ -103,6 +104,7 @@ impl Interpreter {
             op::SMMU_EVENT => self.event(a, b),
             op::SHOOT_DOWN => Ok(shoot_down(VcpuSet::of_bits(b), a).count()),
             op::LITMUS => self.litmus(),
+            op::PROBE => self.probe(a, b, c),
             _ => Err(Stop::Bad),
         }
     }

@@ -15,6 +15,11 @@ impl Fault {
     pub fn is_denied_write(&self) -> bool {
         self.vector == PAGE_FAULT && self.error & (PRESENT | WRITE) == PRESENT | WRITE
     }
+
+    /// Whether there was no page.
+    pub fn is_missing_page(&self) -> bool {
+        self.vector == PAGE_FAULT && self.error & PRESENT == 0
+    }
 }
 
 /// What the stub stored about the last fault.

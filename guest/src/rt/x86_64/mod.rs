@@ -2,6 +2,8 @@
 #![allow(unsafe_code, reason = "this is the layer that talks to the processor")]
 
 mod bytes;
+mod clock;
+mod entry;
 mod fatal;
 mod fault;
 mod interrupt;
@@ -14,5 +16,7 @@ mod translation;
 
 pub use interrupt::interrupt;
 pub use mailbox::{Mailbox, this_vcpu};
+pub use clock::{count_in_ring_0, count_in_ring_3, ticks};
+pub use entry::Entry;
 pub use memory::Memory;
-pub use translation::{invalidate, jump};
+pub use translation::{invalidate, invalidate_all, jump};

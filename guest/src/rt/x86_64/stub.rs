@@ -6,6 +6,8 @@
 //! ```text
 //! from ring 0                              -> exit(EXIT_STUB)
 //! from ring 3, #UD, RAX = CALL_INVALIDATE  -> invlpg [RDI]; continue after the ud2
+//!              CALL_INVALIDATE_ALL         -> CR3 = CR3; likewise
+//!              CALL_COUNT                  -> count RDI down to 0; likewise
 //! from ring 3, else                        -> store the stack words, then
 //!     RECOVER != 0                         -> RECOVER = 0; continue there
 //!     RECOVER == 0                         -> continue at FATAL, on a fresh stack
@@ -91,10 +93,27 @@ global_asm!(
     "jne stub_fault",
     "movabs rcx, {call_invalidate}",
     "cmp rax, rcx",
-    "jne stub_fault",
+    "jne stub_all",
     "invlpg [rdi]",
+    "stub_called:",
     "add qword ptr [rsp + 32], {call_length}",
     "jmp stub_return",
+    "",
+    "stub_all:",
+    "movabs rcx, {call_invalidate_all}",
+    "cmp rax, rcx",
+    "jne stub_count",
+    "mov rcx, cr3",
+    "mov cr3, rcx",
+    "jmp stub_called",
+    "",
+    "stub_count:",
+    "movabs rcx, {call_count}",
+    "cmp rax, rcx",
+    "jne stub_fault",
+    "2: dec rdi",
+    "jnz 2b",
+    "jmp stub_called",
     "",
     "stub_fault:",
     "mov rbx, rsp",
@@ -143,6 +162,8 @@ global_asm!(
     end_of_interrupt = const x86_64::LOCAL_APIC + x86_64::APIC_EOI,
     invalid_opcode = const INVALID_OPCODE,
     call_invalidate = const x86_64::CALL_INVALIDATE,
+    call_invalidate_all = const x86_64::CALL_INVALIDATE_ALL,
+    call_count = const x86_64::CALL_COUNT,
     call_length = const CALL_LENGTH,
     stack_mask = const STACK_MASK,
     area_mask = const AREA_MASK,
