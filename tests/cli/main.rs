@@ -2,6 +2,7 @@
 
 mod book;
 mod conformance;
+mod doctor;
 mod edits;
 mod explore;
 mod format;

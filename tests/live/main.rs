@@ -13,4 +13,5 @@ mod invalidation;
 mod knobs;
 mod litmus;
 mod parallel;
+mod probes;
 mod trackers;

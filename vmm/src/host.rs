@@ -102,7 +102,7 @@ pub enum HostError {
 }
 
 /// What every machine needs, whatever its tracker.
-const NEEDED: [(u32, &str); 5] = [
+pub(crate) const NEEDED: [(u32, &str); 5] = [
     (KVM_CAP_USER_MEMORY, "user memory (KVM_CAP_USER_MEMORY)"),
     (KVM_CAP_IOEVENTFD, "ioeventfd (KVM_CAP_IOEVENTFD)"),
     (
@@ -127,6 +127,20 @@ pub(crate) const READ_ONLY_SLOTS: &str = "read-only memory slots (KVM_CAP_READON
 /// # Errors
 /// [`HostError`] with the reason and what to do.
 pub fn open(device: &Path) -> Result<Kvm, HostError> {
+    let kvm = connect(device)?;
+    for (capability, name) in NEEDED {
+        if kvm.check_extension_raw(capability.into()) <= 0 {
+            return Err(HostError::Missing(name));
+        }
+    }
+    Ok(kvm)
+}
+
+/// Opens KVM, whatever it has.
+///
+/// # Errors
+/// [`HostError`] with the reason and what to do.
+pub(crate) fn connect(device: &Path) -> Result<Kvm, HostError> {
     let path = std::ffi::CString::new(device.as_os_str().as_encoded_bytes());
     let path = path.map_err(|_| HostError::NoDevice(device.into()))?;
     let kvm = Kvm::new_with_path(path).map_err(|error| unusable(device, error.errno()))?;
@@ -134,11 +148,6 @@ pub fn open(device: &Path) -> Result<Kvm, HostError> {
     let version = kvm.get_api_version();
     if version != 12 {
         return Err(unusable(device, libc::ENOTTY));
-    }
-    for (capability, name) in NEEDED {
-        if kvm.check_extension_raw(capability.into()) <= 0 {
-            return Err(HostError::Missing(name));
-        }
     }
     Ok(kvm)
 }

@@ -13,12 +13,15 @@
 //! | [`driver`] | who drives the SMMU |
 //! | [`machine`] | all of it put together, run and stopped |
 //! | [`live`] | scenarios on a machine |
+//! | [`doctor`] | what this host offers, as far as it can be tried |
+//! | [`probe`] | what this host does with translations |
 //! | [`report`], [`cli`] | what the user sees and says |
 
 pub mod arch;
 pub mod bus;
 pub mod cli;
 pub mod devices;
+pub mod doctor;
 pub mod driver;
 pub mod host;
 pub mod image;
@@ -29,6 +32,7 @@ pub mod memory;
 pub mod mirror;
 pub mod page_tables;
 pub mod policy;
+pub mod probe;
 pub mod report;
 pub mod tracker;
 pub mod vcpu;

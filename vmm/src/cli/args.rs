@@ -10,6 +10,7 @@ use notifier::secondary::smmu::Knobs;
 
 use super::explore::Explore;
 use super::format::Format;
+use super::probe::Probe;
 use super::size;
 use crate::driver::SmmuDriver;
 use crate::host;
@@ -45,13 +46,10 @@ impl Args {
             (Some(Command::Format(_)), _) if args.common.json => Err(refused(
                 "--json can't be used with `format`, which prints scenarios".into(),
             )),
-            (Some(command), Some(option)) if !matches!(command, Command::Run { .. }) => {
-                let message = format!(
-                    "{option} is about a machine under KVM, and `{}` runs none",
-                    command.word()
-                );
-                Err(refused(message))
-            }
+            (Some(command), Some(_)) => match command.refused(&args.live) {
+                Some(message) => Err(refused(message)),
+                None => Ok(args),
+            },
             _ => Ok(args),
         }
     }
@@ -78,6 +76,16 @@ pub(super) enum Command {
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// Say what this host offers, and what to do about what is missing
+    #[command(after_help = DOCTOR_CODES)]
+    Doctor {
+        /// The KVM device [default: /dev/kvm]
+        #[arg(long, value_name = "DEVICE")]
+        kvm: Option<PathBuf>,
+    },
+    /// Try what this host's processor does with translations, under its KVM
+    #[command(subcommand)]
+    Probe(Probe),
     /// Put scenarios into the language's proper form
     #[command(after_help = FORMAT_CODES)]
     Format(Format),
@@ -89,7 +97,29 @@ impl Command {
             Self::Run { .. } => "run",
             Self::Explore(_) => "explore",
             Self::Conformance { .. } => "conformance",
+            Self::Doctor { .. } => "doctor",
+            Self::Probe(_) => "probe",
             Self::Format(_) => "format",
+        }
+    }
+
+    /// Why an option about a machine can't stand before this command, if one does that can't.
+    fn refused(&self, live: &Live) -> Option<String> {
+        let word = self.word();
+        match self {
+            Self::Run { .. } => None,
+            Self::Doctor { .. } | Self::Probe(_) => {
+                let option = live.first_but_device()?;
+                Some(format!(
+                    "{option} can't be used with `{word}`, which makes machines of its own"
+                ))
+            }
+            _ => {
+                let option = live.first()?;
+                Some(format!(
+                    "{option} is about a machine under KVM, and `{word}` runs none"
+                ))
+            }
         }
     }
 }
@@ -97,6 +127,9 @@ impl Command {
 const EXPLORE_CODES: &str = "Exit codes: 0 every condition that was asked holds, in every cell; 1 one \
                              is violated, is a livelock or could not be decided; 2 bad usage or bad \
                              input.";
+
+const DOCTOR_CODES: &str = "Exit codes: 0 all that machines need is there; 2 bad usage; 3 this host can't run \
+                            machines.";
 
 const FORMAT_CODES: &str = "Exit codes: 0 done, or with --check nothing differs; 1 something differs; \
                             2 bad usage or bad input, or a file can't be written.";
@@ -192,8 +225,18 @@ pub(super) struct Live {
 }
 
 impl Live {
+    /// The KVM device, if it was named.
+    pub(super) fn device(self) -> Option<PathBuf> {
+        self.kvm
+    }
+
     /// The first option that was given.
     fn first(&self) -> Option<&'static str> {
+        let device = self.kvm.as_ref().map(|_| "--kvm");
+        self.first_but_device().or(device)
+    }
+
+    fn first_but_device(&self) -> Option<&'static str> {
         let given = [
             (self.tracker.is_some(), "--tracker"),
             (self.vcpus.is_some(), "--vcpus"),
@@ -201,7 +244,6 @@ impl Live {
             (self.page_tables.is_some(), "--page-tables"),
             (self.limit.is_some(), "--limit"),
             (self.payload.is_some(), "--payload"),
-            (self.kvm.is_some(), "--kvm"),
         ];
         let mut given = given.into_iter().filter(|(given, _)| *given);
         given.next().map(|(_, option)| option)
@@ -294,7 +336,7 @@ impl Tracker {
 }
 
 /// Seconds, not necessarily whole, up to an hour.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| format!("`{text}` is no number of seconds"))?;

@@ -9,10 +9,12 @@
 
 mod args;
 mod conformance;
+mod doctor;
 mod exit;
 mod explore;
 mod format;
 mod payload;
+mod probe;
 mod run;
 mod size;
 mod visible;
@@ -44,6 +46,8 @@ pub fn main() -> ExitCode {
         }) => run::one(&Setup::new(live, behind, &common), &choice),
         Some(Command::Explore(arguments)) => explore::explore(&arguments, common.json),
         Some(Command::Conformance { filter }) => conformance::run(filter.as_deref(), common.json),
+        Some(Command::Doctor { kvm }) => doctor::run(kvm.or(live.device()), common.json),
+        Some(Command::Probe(which)) => probe::run(&which, live.device(), common.json),
         Some(Command::Format(arguments)) => format::format(&arguments),
     };
     exit.into()

@@ -1,7 +1,11 @@
 //! What the user sees: a table and words, or JSON.
 
 pub mod conformance;
+pub mod dirty_race;
+pub mod doctor;
 pub mod json;
+pub mod probe;
+pub mod stale_tlb;
 pub mod text;
 mod violation;
 

@@ -14,7 +14,7 @@ mod write;
 
 use std::fmt;
 
-pub use probe::{choose, trap_works};
+pub use probe::{choose, trap_works, works};
 pub use write::{NotAWrite, PageTableWrite};
 
 /// A way to see page-table writes.
@@ -24,6 +24,11 @@ pub enum TrackerKind {
     Trap,
     /// By the guest's word.
     Announce,
+}
+
+impl TrackerKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Trap, Self::Announce];
 }
 
 impl fmt::Display for TrackerKind {

@@ -46,10 +46,18 @@ fn chosen(trap_works: Result<bool, MachineError>) -> TrackerKind {
 /// # Errors
 /// [`MachineError`] if the machine can't be built.
 pub fn trap_works(kvm: &Kvm) -> Result<bool, MachineError> {
+    works(kvm, TrackerKind::Trap)
+}
+
+/// The same of any tracker.
+///
+/// # Errors
+/// [`MachineError`] if the machine can't be built.
+pub fn works(kvm: &Kvm, tracker: TrackerKind) -> Result<bool, MachineError> {
     let config = MachineConfig {
         vcpus: 1,
         memory: MemoryConfig::default(),
-        tracker: TrackerKind::Trap,
+        tracker,
         policy: UpgradePolicy::None,
         smmu: Knobs::default(),
         driver: SmmuDriver::Vmm,
@@ -62,7 +70,7 @@ pub fn trap_works(kvm: &Kvm) -> Result<bool, MachineError> {
     let run = machine.run(kvm)?;
     let works = is_right(&run);
     log::debug!(
-        "trap tracker works here: {works}, stopped: {:?}",
+        "the tracker {tracker} works here: {works}, stopped: {:?}",
         run.stopped
     );
     Ok(works)

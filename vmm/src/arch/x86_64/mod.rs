@@ -1,6 +1,7 @@
 //! The x86-64 machine: a vCPU starts in 64-bit ring 3, on tables that the machine has written, so
 //! the payload needs no mode-switch code.
 
+mod clock;
 mod cpuid;
 mod descriptors;
 mod interrupts;
@@ -14,6 +15,7 @@ use crate::bus::Space;
 /// such.
 pub const CONTROL: Space = Space::Port;
 
+pub use clock::{count, ticks};
 pub use cpuid::page_table_format;
 pub use interrupts::add_interrupt_controller;
 pub use registers::{configure_vcpu, instruction_pointer};
