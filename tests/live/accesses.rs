@@ -5,7 +5,7 @@ use guest::abi::op::{Op, OpResult, STATUS_BAD, STATUS_DONE, STATUS_FAULT, STATUS
 use guest::abi::pattern;
 use notifier::addr::Permissions;
 use notifier::paging::ChangeKind;
-use tests::lab::{Lab, Ran, on_every_tracker};
+use tests::lab::{Lab, Ran, on_each_write, on_every_tracker};
 use tests::{op, page};
 
 /// #PF.
@@ -105,7 +105,7 @@ fn an_address_that_is_not_canonical_is_a_fault_of_its_own() {
 
 #[test]
 fn an_armed_page_is_upgraded_by_the_first_store_and_not_by_a_load() {
-    on_every_tracker(|lab| {
+    on_each_write(|lab| {
         let ran = lab.run(|machine| {
             let slot = page::slot(machine, 0);
             let lower = page::read_only(machine, 0);

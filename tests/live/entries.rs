@@ -4,7 +4,7 @@ use notifier::addr::{PageSize, Permissions};
 use notifier::oracle::Fact;
 use notifier::paging::ChangeKind;
 use notifier::paging::x86_64::Entry;
-use tests::lab::{Ran, on_every_tracker};
+use tests::lab::{Ran, on_each_write, on_every_tracker};
 use tests::{op, page};
 
 /// The two entries that the writes of these tests fall on: bits that mean nothing, since neither is
@@ -63,7 +63,7 @@ fn a_write_of_any_width_at_any_place_stores_exactly_its_bytes() {
 /// The second byte of an entry has no address bit below the frame's; the first has all permissions.
 #[test]
 fn a_write_of_one_byte_is_a_change_of_the_whole_entry() {
-    on_every_tracker(|lab| {
+    on_each_write(|lab| {
         let ran = lab.run(|machine| {
             let slot = page::slot(machine, 0);
             let (lower, upper) = (page::read_only(machine, 0), page::read_write(machine, 0));
@@ -88,7 +88,7 @@ fn a_write_of_one_byte_is_a_change_of_the_whole_entry() {
 /// second's, with its write bit, are stored at once.
 #[test]
 fn a_write_across_two_entries_changes_both_pages() {
-    on_every_tracker(|lab| {
+    on_each_write(|lab| {
         let ran = lab.run(|machine| {
             let slot = page::slot(machine, 0);
             let executable = page::read_only(machine, 0) & !Entry::NO_EXECUTE.raw();
@@ -110,7 +110,7 @@ fn a_write_across_two_entries_changes_both_pages() {
 
 #[test]
 fn every_kind_of_change_is_told_from_every_other() {
-    on_every_tracker(|lab| {
+    on_each_write(|lab| {
         let ran = lab.run(|machine| {
             let upper = page::read_write(machine, 0);
             let entries = [
@@ -145,7 +145,7 @@ fn every_kind_of_change_is_told_from_every_other() {
 
 #[test]
 fn a_software_bit_alone_is_nothing_to_tell_anybody_of() {
-    on_every_tracker(|lab| {
+    on_each_write(|lab| {
         let ran = lab.run(|machine| {
             let (slot, entry) = (page::slot(machine, 0), page::read_only(machine, 0));
             vec![
@@ -165,7 +165,7 @@ fn a_software_bit_alone_is_nothing_to_tell_anybody_of() {
 /// A large page over the window's table, and the table again.
 #[test]
 fn a_table_that_becomes_a_large_page_is_all_its_pages_resized_or_remapped() {
-    on_every_tracker(|lab| {
+    on_each_write(|lab| {
         let ran = lab.run(|machine| {
             let slot = page::slot(machine, 0);
             let parent = page::slot_at(machine, page::address(0), 1);
@@ -188,7 +188,7 @@ fn a_table_that_becomes_a_large_page_is_all_its_pages_resized_or_remapped() {
 
 #[test]
 fn an_entry_with_reserved_bits_maps_nothing() {
-    on_every_tracker(|lab| {
+    on_each_write(|lab| {
         let ran = lab.run(|machine| {
             let (slot, malformed) = page::malformed(machine);
             vec![

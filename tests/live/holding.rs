@@ -8,7 +8,7 @@ use guest::abi::op::Op;
 use guest::abi::pattern;
 use notifier::addr::Access;
 use notifier::oracle::Verdict;
-use tests::lab::{Lab, Ran, on_every_tracker};
+use tests::lab::{Lab, Ran, on_each_write, on_every_tracker};
 use tests::{op, page, transfer};
 use vmm::machine::{Machine, MachineConfig, Stopped};
 use vmm::vcpu::VcpuIndex;
@@ -94,7 +94,7 @@ fn with_the_erratum_it_is_complete_and_the_device_writes_afterwards() {
 /// Without it the same guest waits for ever, one vCPU of it inside an exit: the limit ends both.
 #[test]
 fn a_guest_that_never_lets_go_is_stopped_by_the_limit() {
-    on_every_tracker(|lab| {
+    on_each_write(|lab| {
         let limit = Duration::from_secs(2);
         let ran = run(lab, "", Some(limit), &[op::wait_until(UNMAPPED, 1)]);
         let Some(Stopped::Limit { at, .. }) = &ran.run.stopped else {

@@ -14,4 +14,5 @@ mod knobs;
 mod litmus;
 mod parallel;
 mod probes;
+mod scan;
 mod trackers;

@@ -69,8 +69,8 @@ fn everything(lab: &Lab, policy: UpgradePolicy, round: u64) -> Ran {
     ran
 }
 
-/// No change was missed or counted twice, no descriptor was left undone.
-fn verify_complete(ran: &Ran) {
+/// No change was missed or counted twice, where each write is seen; no descriptor was left undone.
+fn verify_complete(lab: &Lab, ran: &Ran) {
     let turns = TURNS as u64 * WRITERS;
     let expected = [
         (ChangeKind::Map, turns),
@@ -79,7 +79,9 @@ fn verify_complete(ran: &Ran) {
         (ChangeKind::Downgrade, turns),
         (ChangeKind::Upgrade, turns),
     ];
-    assert_eq!(ran.changes(), expected);
+    if lab.sees_each_write() {
+        assert_eq!(ran.changes(), expected);
+    }
     assert_eq!(ran.run.findings.untracked, []);
     assert_eq!(ran.run.dma.refused, 0);
     let sent = ran.run.notifications;
@@ -98,7 +100,7 @@ fn changes_and_transfers_at_once_stay_coherent_where_everybody_is_told() {
     on_every_tracker(|lab| {
         for round in 0..rounds(ROUNDS) {
             let ran = everything(lab, UpgradePolicy::SecondaryTlb, round);
-            verify_complete(&ran);
+            verify_complete(lab, &ran);
             assert_eq!(ran.run.findings.violations, [], "round {round}");
             assert_eq!(ran.run.findings.verdict(), Verdict::Coherent);
         }
@@ -112,7 +114,7 @@ fn changes_and_transfers_at_once_stay_coherent_with_a_start_end_event() {
     on_every_tracker(|lab| {
         for round in 0..rounds(ROUNDS) {
             let ran = everything(lab, UpgradePolicy::Range, round);
-            verify_complete(&ran);
+            verify_complete(lab, &ran);
             assert_eq!(ran.run.findings.violations, [], "round {round}");
         }
     });
@@ -133,7 +135,7 @@ fn vcpus_that_race_for_one_entry_harm_nobody() {
             });
             let sent = ran.run.notifications;
             assert_eq!(sent.range_start, sent.range_end);
-            assert!(ran.run.changes[&ChangeKind::Map] >= 1);
+            assert!(ran.run.changes[&ChangeKind::Map] >= 1 || !lab.sees_each_write());
             assert_eq!(ran.run.findings.untracked, []);
         }
     });
@@ -210,10 +212,10 @@ fn a_table_that_comes_and_goes_takes_nobody_by_surprise() {
                 let turns = std::iter::repeat_n(turn, 20).flatten();
                 vec![[map].into_iter().chain(turns).collect(), driver(1)]
             });
-            assert_eq!(
-                ran.changes(),
-                [(ChangeKind::Map, 21), (ChangeKind::Unmap, 20)]
-            );
+            if lab.sees_each_write() {
+                let changes = [(ChangeKind::Map, 21), (ChangeKind::Unmap, 20)];
+                assert_eq!(ran.changes(), changes);
+            }
             assert_eq!(ran.run.findings.untracked, []);
             assert_eq!(ran.run.findings.violations, []);
         }

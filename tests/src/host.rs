@@ -38,10 +38,10 @@ pub fn trackers(kvm: &Kvm) -> &'static [TrackerKind] {
     static WORKING: OnceLock<Vec<TrackerKind>> = OnceLock::new();
     WORKING.get_or_init(|| {
         if trap_works(kvm).expect("the probe's machine can be built") {
-            return vec![TrackerKind::Trap, TrackerKind::Announce];
+            return vec![TrackerKind::Trap, TrackerKind::Announce, TrackerKind::Scan];
         }
         say("this host can't trap page-table writes: the tracker `trap` is not tested");
-        vec![TrackerKind::Announce]
+        vec![TrackerKind::Announce, TrackerKind::Scan]
     })
 }
 

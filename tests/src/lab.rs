@@ -1,12 +1,13 @@
 //! Machines to try things on.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guest::abi::dma::Descriptor;
 use guest::abi::op::{Op, OpResult, STATUS_DONE, STATUS_FAULT};
 use kvm_ioctls::Kvm;
 use notifier::addr::Gpa;
-use notifier::paging::{ChangeKind, TableMemory};
+use notifier::paging::{ChangeKind, Format, TableMemory};
 use notifier::secondary::smmu::Knobs;
 use vmm::driver::SmmuDriver;
 use vmm::machine::{Machine, MachineConfig, Run, Stopped};
@@ -32,6 +33,8 @@ pub struct Lab {
 pub struct Ran {
     /// Guest memory as it was left.
     pub ram: Ram,
+    /// The format of the page tables in it.
+    pub format: Arc<dyn Format>,
     /// What is known of it.
     pub run: Run,
 }
@@ -47,9 +50,31 @@ pub fn on_every_tracker(test: impl Fn(&Lab)) {
     }
 }
 
+/// Calls `test` with every tracker that works here and sees each single write: not with `scan`, to
+/// which several writes of one entry are one.
+pub fn on_each_write(test: impl Fn(&Lab)) {
+    let Some(kvm) = host::require_kvm() else {
+        return;
+    };
+    let trackers = host::trackers(&kvm).iter();
+    for tracker in trackers.filter(|tracker| sees_each_write(**tracker)) {
+        eprintln!("tracker: {tracker}");
+        on_tracker(*tracker, &test);
+    }
+}
+
+fn sees_each_write(tracker: TrackerKind) -> bool {
+    tracker != TrackerKind::Scan
+}
+
 /// Calls `test` with the announcing tracker, which works everywhere where there is KVM.
 pub fn on_announce(test: impl Fn(&Lab)) {
     on_tracker(TrackerKind::Announce, test);
+}
+
+/// Calls `test` with the scanning tracker, which works everywhere too.
+pub fn on_scan(test: impl Fn(&Lab)) {
+    on_tracker(TrackerKind::Scan, test);
 }
 
 /// Calls `test` with the trapping tracker, if it works here.
@@ -66,6 +91,11 @@ fn on_tracker(tracker: TrackerKind, test: impl Fn(&Lab)) {
 }
 
 impl Lab {
+    /// Whether each single write is seen, and not only what an entry has become.
+    pub fn sees_each_write(&self) -> bool {
+        sees_each_write(self.tracker)
+    }
+
     /// A small machine with one vCPU that does the right thing about upgrades.
     pub fn config(&self) -> MachineConfig<'static> {
         MachineConfig {
@@ -116,9 +146,9 @@ impl Lab {
             let loaded = machine.load_program(vcpu, &program);
             loaded.expect("the program fits");
         }
-        let ram = machine.ram().clone();
+        let (ram, format) = (machine.ram().clone(), Arc::clone(machine.format()));
         let run = machine.run(&self.kvm).expect("the host lets it run");
-        Ran { ram, run }
+        Ran { ram, format, run }
     }
 
     /// Runs an image on all vCPUs of a machine that gets `limit`, and says why it was stopped.
@@ -147,6 +177,7 @@ impl Lab {
 pub fn end(stopped: Stopped) -> VcpuEnd {
     match stopped {
         Stopped::Vcpu(_, at) => at.end,
+        Stopped::Scan(error) => VcpuEnd::Mirror(error),
         limit @ Stopped::Limit { .. } => panic!("no vCPU ended: {limit}"),
     }
 }

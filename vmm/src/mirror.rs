@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use notifier::addr::{AddrRange, Asid, Gva, Iova};
-use notifier::contract::{self, AddressSpace, Event, Mutation};
+use notifier::contract::{self, AddressSpace, Event, Mutation, PageTableGuard};
 use notifier::oracle::{Changing, Oracle};
-use notifier::paging::{Change, ChangeKind, NoMemory, TableChange, Tree, TreeError};
+use notifier::paging::{Change, ChangeKind, NoMemory, TableChange, TableMemory, Tree, TreeError};
 use notifier::secondary::smmu::Smmu;
 
 use crate::lock::lock;
@@ -23,6 +23,8 @@ use crate::tracker::PageTableWrite;
 /// Turns page-table writes into changes and notifications.
 pub struct Mirror {
     ram: Ram,
+    /// Where the entries are that the tree follows: guest memory, or a copy of its tables.
+    tables: Arc<dyn TableMemory>,
     space: Arc<AddressSpace<Tree>>,
     oracle: Arc<Oracle>,
     policy: UpgradePolicy,
@@ -54,6 +56,12 @@ pub enum MirrorError {
     /// The host did not let go of what it derived from the old entries.
     #[error("KVM could not be made to forget its copy of the old page table: {0}")]
     Host(std::io::ErrorKind),
+    /// A device marked the entry since its change was prepared.
+    #[error("a device marked the entry while it was changed")]
+    Overtaken,
+    /// The host does not say which page tables were written.
+    #[error("KVM does not say which page tables the guest may have written: {0}")]
+    Log(std::io::ErrorKind),
 }
 
 /// A write that is about to be made: its changes are announced, and the start of its range
@@ -118,6 +126,7 @@ impl Mirror {
     ) -> Self {
         let kinds = ChangeKind::ALL.into_iter();
         Self {
+            tables: Arc::new(ram.clone()),
             ram,
             space,
             oracle,
@@ -134,6 +143,23 @@ impl Mirror {
     pub fn with_broadcasts(self, smmu: Arc<Smmu>, asid: Asid) -> Self {
         let broadcasts = Some((smmu, asid));
         Self { broadcasts, ..self }
+    }
+
+    /// The same, which follows the entries in `tables` and not in guest memory.
+    #[must_use]
+    pub fn with_tables(self, tables: Arc<dyn TableMemory>) -> Self {
+        Self { tables, ..self }
+    }
+
+    /// The page table as it was last told of, under its lock.
+    pub(crate) fn page_table(&self) -> PageTableGuard<'_, Tree> {
+        self.space.lock_page_table()
+    }
+
+    /// The address space that it changes.
+    #[cfg(test)]
+    pub(crate) fn space(&self) -> &Arc<AddressSpace<Tree>> {
+        &self.space
     }
 
     /// How many changes of each kind there were.
@@ -236,12 +262,12 @@ impl Mirror {
     fn preview(&self, write: &PageTableWrite) -> Result<Preview, MirrorError> {
         let table = self.space.lock_page_table();
         let mut preview = Preview::default();
-        for (slot, entry) in write.entries(&self.ram)? {
-            let changes = table.preview(&self.ram, slot, entry)?;
+        for (slot, entry) in write.entries(&*self.tables)? {
+            let changes = table.preview(&*self.tables, slot, entry)?;
             preview.changes.extend(changes);
             if table.is_structural(slot, entry) {
                 preview.structural = true;
-                let tables = table.preview_tables(&self.ram, slot, entry)?;
+                let tables = table.preview_tables(&*self.tables, slot, entry)?;
                 preview.tables.extend(tables);
             }
         }
@@ -254,15 +280,13 @@ impl Mirror {
         table: &mut Tree,
         write: &PageTableWrite,
     ) -> Result<(Vec<Change>, Vec<TableChange>), MirrorError> {
-        use notifier::paging::TableMemory;
-
         let (mut changes, mut tables) = (Vec::new(), Vec::new());
         for slot in write.slots() {
-            let entry = self.ram.read_entry(slot)?;
+            let entry = self.tables.read_entry(slot)?;
             if table.is_structural(slot, entry) {
-                tables.extend(table.preview_tables(&self.ram, slot, entry)?);
+                tables.extend(table.preview_tables(&*self.tables, slot, entry)?);
             }
-            changes.extend(table.apply(&self.ram, slot, entry)?);
+            changes.extend(table.apply(&*self.tables, slot, entry)?);
         }
         Ok((changes, tables))
     }

@@ -322,6 +322,8 @@ pub(super) enum Tracker {
     Trap,
     /// The guest announces each change
     Announce,
+    /// Tables are compared with a copy where KVM's dirty log says that they may have changed
+    Scan,
 }
 
 impl Tracker {
@@ -331,6 +333,7 @@ impl Tracker {
             Self::Auto => None,
             Self::Trap => Some(TrackerKind::Trap),
             Self::Announce => Some(TrackerKind::Announce),
+            Self::Scan => Some(TrackerKind::Scan),
         }
     }
 }

@@ -7,7 +7,7 @@ use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VmFd};
 use notifier::addr::Gpa;
 use notifier::contract::{AddressSpace, RegisterError, Subscription};
 use notifier::oracle::{DirtyManagement, Oracle};
-use notifier::paging::{Format, Tree};
+use notifier::paging::{Format, SystemMemory, TableMemory, Tree};
 use notifier::secondary::shadow::Shadow;
 use notifier::secondary::smmu::{Context, EndInvalidates, Httu, Knobs, Smmu, Sva};
 
@@ -21,6 +21,7 @@ use crate::memory::{Layout, PageTableSlot, Ram, map_into};
 use crate::mirror::Mirror;
 use crate::tracker::TrackerKind;
 use crate::tracker::announce::AnnouncePort;
+use crate::tracker::scan::{DirtyLog, Point, Scan, Scanner, ShadowCopy};
 use crate::tracker::shadow_paging::ShadowPaging;
 use crate::tracker::trap::Trap;
 use crate::vcpu::Buses;
@@ -38,7 +39,8 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
     let format = arch::page_table_format(kvm)?;
     let built = page_tables::build(&*format, &ram)?;
 
-    let watched = Watched::new(&ram, &format, built.root, config)?;
+    let copy = shadow_copy(&ram, config.tracker)?;
+    let watched = Watched::new(&ram, copy.as_ref(), &format, built.root, config)?;
     let subscriptions = watched.subscribe(config)?;
     let mirror = Mirror::new(
         ram.clone(),
@@ -47,8 +49,13 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
         config.policy,
     );
     let mirror = mirror.with_broadcasts(Arc::clone(&watched.smmu), ASID);
-    let mirror = Arc::new(mirror);
+    let mirror = Arc::new(match &copy {
+        Some(copy) => mirror.with_tables(Arc::clone(copy) as Arc<dyn TableMemory>),
+        None => mirror,
+    });
     let vm = virtual_machine(kvm, &ram, config.tracker)?;
+    let scanner = copy.map(|copy| scanner(&vm, &ram, copy, &mirror));
+    let scanner = scanner.transpose()?;
     let registers = Arc::new(Registers::new().map_err(MachineError::resource("doorbell"))?);
     connect_doorbells(&vm, &registers)?;
     let console = Arc::new(Console::new());
@@ -56,7 +63,8 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
     let frame = Frame::new(Arc::clone(&watched.smmu), ram.clone());
     let frame = Arc::new(frame.map_err(MachineError::resource("event descriptor"))?);
     let place = (layout::SMMU_FRAME, smmu::FRAME_SIZE);
-    buses.mmio.insert(place.0, place.1, frame.clone())?;
+    let registers_of_smmu = Point::before(frame.clone(), scanner.as_ref());
+    buses.mmio.insert(place.0, place.1, registers_of_smmu)?;
     let mirror_for_tracker = Arc::clone(&mirror);
     add_tracker(&mut buses, config.tracker, &ram, mirror_for_tracker, &vm)?;
     let engine = Engine::new(EngineParts {
@@ -69,6 +77,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
         asid: ASID,
         shadow: Arc::clone(&watched.shadow),
         oracle: Arc::clone(&watched.oracle),
+        scanner: scanner.clone(),
     });
     let engine = engine.map_err(MachineError::resource("timer"))?;
     Ok(Machine {
@@ -80,6 +89,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
         format,
         buses: Arc::new(buses),
         engine,
+        scanner,
         console,
         mirror,
         _subscriptions: subscriptions,
@@ -95,9 +105,31 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
 /// How the payload must store entries so that the tracker sees them.
 fn protocol(tracker: TrackerKind) -> u64 {
     match tracker {
-        TrackerKind::Trap => program::PROTOCOL_STORE,
+        TrackerKind::Trap | TrackerKind::Scan => program::PROTOCOL_STORE,
         TrackerKind::Announce => program::PROTOCOL_ANNOUNCE,
     }
+}
+
+/// What secondary MMUs walk instead of the guest's own tables, if they do.
+fn shadow_copy(ram: &Ram, tracker: TrackerKind) -> Result<Option<Arc<ShadowCopy>>, MachineError> {
+    if tracker != TrackerKind::Scan {
+        return Ok(None);
+    }
+    let copy = ShadowCopy::new(ram.clone());
+    let copy = copy.map_err(|error| MachineError::Assembly(error.into()))?;
+    Ok(Some(Arc::new(copy)))
+}
+
+fn scanner(
+    vm: &Arc<VmFd>,
+    ram: &Ram,
+    copy: Arc<ShadowCopy>,
+    mirror: &Arc<Mirror>,
+) -> Result<Arc<Scanner>, MachineError> {
+    let log = Box::new(DirtyLog::new(Arc::clone(vm), ram));
+    let scanner = Scanner::new(Scan::new(log, copy, Arc::clone(mirror)));
+    let scanner = scanner.map_err(MachineError::resource("event descriptor"))?;
+    Ok(Arc::new(scanner))
 }
 
 /// The address space, what follows it, and what watches both.
@@ -111,6 +143,7 @@ struct Watched {
 impl Watched {
     fn new(
         ram: &Ram,
+        copy: Option<&Arc<ShadowCopy>>,
         format: &Arc<dyn Format>,
         root: Gpa,
         config: &MachineConfig<'_>,
@@ -118,7 +151,10 @@ impl Watched {
         let tree = Tree::read(Arc::clone(format), ram, root, ram.layout().page_tables())?;
         let oracle = Arc::new(Oracle::new().with_dirty_management(dirty_management(config.smmu)));
         oracle.begin(tree.pages());
-        let memory = Arc::new(ram.clone());
+        let memory: Arc<dyn SystemMemory> = match copy {
+            Some(copy) => Arc::clone(copy) as _,
+            None => Arc::new(ram.clone()),
+        };
         let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), oracle.clone()).with_knobs(config.smmu);
         let smmu = smmu.with_stage1_format(Arc::clone(format));
         if config.driver == SmmuDriver::Vmm {
@@ -174,6 +210,7 @@ fn virtual_machine(kvm: &Kvm, ram: &Ram, tracker: TrackerKind) -> Result<Arc<VmF
     let pool = match tracker {
         TrackerKind::Trap => PageTableSlot::ReadOnly,
         TrackerKind::Announce => PageTableSlot::Ordinary,
+        TrackerKind::Scan => PageTableSlot::Logged,
     };
     map_into(&vm, ram, pool).map_err(MachineError::kvm("map guest memory"))?;
     arch::add_interrupt_controller(&vm)?;
@@ -238,6 +275,8 @@ fn add_tracker(
             let port = AnnouncePort::new(ram.clone(), mirror);
             control(buses).insert(port::ANNOUNCE.into(), 4, Arc::new(port))?;
         }
+        // The guest needs nothing of it.
+        TrackerKind::Scan => {}
     }
     Ok(())
 }

@@ -31,6 +31,7 @@ use crate::mirror::Mirror;
 use crate::page_tables::{Built, WINDOW_PAGES};
 use crate::policy::UpgradePolicy;
 use crate::tracker::TrackerKind;
+use crate::tracker::scan::Scanner;
 use crate::vcpu::Buses;
 
 /// The guest's address space as the SMMU tags it.
@@ -74,6 +75,7 @@ pub struct Machine {
     format: Arc<dyn Format>,
     buses: Arc<Buses>,
     engine: Engine,
+    scanner: Option<Arc<Scanner>>,
     console: Arc<Console>,
     mirror: Arc<Mirror>,
     _subscriptions: Vec<Subscription>,

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use guest::abi::op::OpResult;
 use guest::abi::program::{self, Control};
 use kvm_ioctls::Kvm;
-use notifier::addr::{Gpa, Gva};
+use notifier::addr::{AddrRange, Gpa, Gva};
 use notifier::contract::Notifications;
 use notifier::oracle::{Findings, Record};
-use notifier::paging::ChangeKind;
+use notifier::paging::{ChangeKind, Leaf};
 use notifier::secondary::{shadow, smmu};
 use vm_memory::GuestAddress;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
@@ -22,6 +22,8 @@ use super::{Machine, MachineError};
 use crate::arch;
 use crate::devices::dma::DmaCounts;
 use crate::lock::lock;
+use crate::mirror::MirrorError;
+use crate::tracker::scan::{Scan, ScanCounts, Scanning};
 use crate::vcpu::{Ended, EndedAt, Vcpu, VcpuEnd, VcpuIndex, VcpuStart, enable_kicks};
 
 /// Everything that is known after a run.
@@ -33,6 +35,8 @@ pub struct Run {
     pub results: Vec<Vec<OpResult>>,
     /// Page-table changes by kind.
     pub changes: BTreeMap<ChangeKind, u64>,
+    /// What is mapped in the end, as far as the tracker knows.
+    pub pages: Vec<(AddrRange<Gva>, Leaf)>,
     /// What the device did.
     pub dma: DmaCounts,
     /// What the address space sent.
@@ -41,6 +45,8 @@ pub struct Run {
     pub smmu: smmu::Counts,
     /// What the KVM-like subscriber did.
     pub shadow: shadow::Counts,
+    /// What finding page-table writes by scanning took; nothing under other trackers.
+    pub scans: ScanCounts,
     /// What the oracle found.
     pub findings: Findings,
     /// The order of events.
@@ -56,6 +62,8 @@ pub struct Run {
 pub enum Stopped {
     /// A vCPU ended as it should not.
     Vcpu(VcpuIndex, EndedAt),
+    /// A scan found page tables that can't be followed; it does not tell which vCPU wrote them.
+    Scan(MirrorError),
     /// Time was up.
     Limit {
         /// How much there was.
@@ -73,6 +81,10 @@ impl fmt::Display for Stopped {
                 at.instruction
                     .map_or(Ok(()), |at| write!(f, "; instruction at {at}"))
             }
+            Self::Scan(error) => write!(
+                f,
+                "a scan of the guest's page tables found what can't be followed: {error}"
+            ),
             Self::Limit { limit, at } => {
                 let seconds = limit.as_secs_f32();
                 write!(
@@ -102,13 +114,15 @@ impl Machine {
         let outcome = self.execute(kvm)?;
         Ok(Run {
             elapsed: began.elapsed(),
-            stopped: stopped(outcome, self.limit),
+            stopped: self.unfollowed().or_else(|| stopped(outcome, self.limit)),
             results: self.results(),
             changes: self.mirror.counts(),
+            pages: self.space.lock_page_table().pages(),
             dma: *lock(&dma),
             notifications: self.space.notifications().unwrap_or_default(),
             smmu: self.smmu.counts(),
             shadow: self.shadow.counts(),
+            scans: self.scan().map(Scan::counts).unwrap_or_default(),
             findings: self.oracle.findings(),
             history: self.oracle.history(),
             console: self.console.lines(),
@@ -121,6 +135,7 @@ impl Machine {
             EventFd::new(EFD_NONBLOCK).map_err(MachineError::resource("event descriptor"))?;
         let (ends, heard) = channel();
         let starts = self.starts(kvm, &ends, &bell)?;
+        let scanning = self.start_scanning(&ends, &bell)?;
         let mut vcpus = Vec::new();
         for start in starts {
             let vcpu = Vcpu::start(&self.vm, start);
@@ -128,15 +143,55 @@ impl Machine {
         }
         let count = vcpus.len();
         let outcome = serve(&mut self.engine, count, (bell, &heard), self.limit);
-        // A vCPU may be waiting for an access that the device holds open.
+        self.engine.finish();
+        // A vCPU or a scan may be waiting for an access that the device holds open.
         self.engine.release();
         let mut outcome = outcome?;
         // Once they are dropped the vCPUs are stopped, their threads over, and their ends told.
         drop(vcpus);
+        drop(scanning);
+        if let Some(Err(error)) = self.scan().map(Scan::now) {
+            log::debug!("the last scan: {error}");
+        }
         outcome
             .ended
             .extend(heard.try_iter().map(|ended| (ended.index, ended.at)));
         Ok(outcome)
+    }
+
+    /// The scanning thread, if the tracker has one. If it fails, it ends the run as a vCPU would.
+    fn start_scanning(
+        &self,
+        ends: &Sender<Ended>,
+        bell: &EventFd,
+    ) -> Result<Option<Scanning>, MachineError> {
+        let Some(scanner) = &self.scanner else {
+            return Ok(None);
+        };
+        let ends = ends.clone();
+        let bell = bell.try_clone();
+        let bell = bell.map_err(MachineError::resource("event descriptor"))?;
+        let failed = move || {
+            let (index, end) = (VcpuIndex(0), VcpuEnd::Stopped);
+            let instruction = None;
+            let at = EndedAt { end, instruction };
+            if ends.send(Ended { index, at }).is_err() || bell.write(1).is_err() {
+                log::debug!("the run is over before the scanner ends it");
+            }
+        };
+        let scanning = scanner.start(failed);
+        scanning
+            .map(Some)
+            .map_err(MachineError::resource("scanning thread"))
+    }
+
+    fn scan(&self) -> Option<&Scan> {
+        self.scanner.as_ref().map(|scanner| scanner.scan())
+    }
+
+    /// Why what the guest wrote can't be followed, if a scan found that.
+    fn unfollowed(&self) -> Option<Stopped> {
+        self.scan().and_then(Scan::failure).map(Stopped::Scan)
     }
 
     /// All vCPUs, configured.

@@ -3,11 +3,15 @@
 //! * [`trap`]: page tables are in a read-only memory slot, so each write is an exit.
 //! * [`announce`]: the guest says what it is about to write, writes it, and says that it has.
 //!
-//! Both hand a [`PageTableWrite`] to the [`Mirror`](crate::mirror::Mirror), which decides what it
-//! means; for the same guest both give the same changes.
+//! * [`scan`]: the guest writes as it likes, and what has changed is found by comparison with a copy.
+//!
+//! All hand a [`PageTableWrite`] to the [`Mirror`](crate::mirror::Mirror), which decides what it
+//! means; for the same guest all come to the same page table. `docs/trackers.md` says what each can
+//! miss.
 
 pub mod announce;
 mod probe;
+pub mod scan;
 pub(crate) mod shadow_paging;
 pub mod trap;
 mod write;
@@ -24,6 +28,8 @@ pub enum TrackerKind {
     Trap,
     /// By the guest's word.
     Announce,
+    /// By KVM's dirty log and a copy; later than the others.
+    Scan,
 }
 
 impl TrackerKind {
@@ -36,6 +42,7 @@ impl fmt::Display for TrackerKind {
         f.write_str(match self {
             Self::Trap => "trap",
             Self::Announce => "announce",
+            Self::Scan => "scan",
         })
     }
 }

@@ -45,6 +45,15 @@ impl PageTableWrite {
         })
     }
 
+    /// The store of a whole entry at `slot`, a multiple of 8.
+    pub fn entry(slot: Gpa, entry: u64) -> Self {
+        Self {
+            address: slot,
+            bytes: entry.to_le_bytes(),
+            length: 8,
+        }
+    }
+
     /// First byte's address.
     pub fn address(&self) -> Gpa {
         self.address

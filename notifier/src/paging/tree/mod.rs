@@ -130,6 +130,12 @@ impl Tree {
         self.tables[&table].entries.get(index).copied()
     }
 
+    /// The level of the table in which `slot` is an entry, if it is one of the tree.
+    pub fn level_at(&self, slot: Gpa) -> Option<Level> {
+        let (table, _) = self.locate(slot)?;
+        Some(self.tables[&table].level)
+    }
+
     /// Whether the entry at `slot` leads to a table now, or would if it were `entry`.
     pub fn is_structural(&self, slot: Gpa, entry: u64) -> bool {
         self.locate(slot).is_some_and(|(address, index)| {

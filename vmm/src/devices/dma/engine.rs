@@ -22,6 +22,7 @@ use super::request::{Refusal, Request};
 use super::translation::Translation;
 use crate::devices::Frame;
 use crate::memory::Ram;
+use crate::tracker::scan::{Scanner, Ticket};
 
 /// What an engine is made of.
 pub(crate) struct EngineParts {
@@ -34,6 +35,8 @@ pub(crate) struct EngineParts {
     pub(crate) asid: Asid,
     pub(crate) shadow: Arc<Shadow>,
     pub(crate) oracle: Arc<Oracle>,
+    /// Who must look at the page tables before a transfer begins.
+    pub(crate) scanner: Option<Arc<Scanner>>,
 }
 
 /// The engine; a subscriber of the event loop that waits for doorbells.
@@ -45,6 +48,9 @@ pub(crate) struct Engine {
     carrier: Carrier,
     /// By channel, those that wait.
     waiting: BTreeMap<usize, Job>,
+    scanner: Option<Arc<Scanner>>,
+    /// By channel, those that were rung and begin after a scan.
+    rung: BTreeMap<usize, Ticket>,
     timer: TimerFd,
 }
 
@@ -55,6 +61,8 @@ const INTERVAL: Duration = Duration::from_micros(100);
 const TIMER: u32 = u32::MAX;
 /// What those of the SMMU's register frame carry.
 const FRAME: u32 = u32::MAX - 1;
+/// What the scanner's carry.
+const SCANNER: u32 = u32::MAX - 2;
 
 impl Engine {
     /// An engine that has not been rung.
@@ -79,6 +87,8 @@ impl Engine {
                 counts: Arc::default(),
             },
             waiting: BTreeMap::new(),
+            scanner: parts.scanner,
+            rung: BTreeMap::new(),
             timer: TimerFd::new()?,
         })
     }
@@ -99,6 +109,43 @@ impl Engine {
             log::debug!("DMA channel {channel} was rung while its transfer waits for the guest");
             return;
         }
+        match &self.scanner {
+            Some(scanner) => {
+                self.rung.insert(channel, scanner.ask());
+            }
+            None => self.start(channel),
+        }
+    }
+
+    /// Those that were rung before the last scan that is done.
+    fn scanner_rang(&mut self) {
+        let Some(scanner) = self.scanner.clone() else {
+            return;
+        };
+        if let Err(error) = scanner.bell().read() {
+            log::debug!("the scanner's bell rang for nothing: {error}");
+        }
+        let done = |_: &usize, ticket: &mut Ticket| scanner.is_done(*ticket);
+        let ready: Vec<_> = self.rung.extract_if(.., done).collect();
+        for (channel, _) in ready {
+            self.start(channel);
+        }
+    }
+
+    /// Begins what was rung just before the end of the run. If a transfer is held open, a scan may
+    /// be waiting for it, and nothing more begins.
+    pub(crate) fn finish(&mut self) {
+        let scan = self.scanner.as_ref().filter(|_| self.waiting.is_empty());
+        let scanned = scan.is_some_and(|scanner| scanner.scan().now().is_ok());
+        for (channel, _) in std::mem::take(&mut self.rung) {
+            if scanned {
+                self.start(channel);
+            }
+        }
+    }
+
+    /// Begins the transfer that a channel's descriptor asks for.
+    fn start(&mut self, channel: usize) {
         let address = self.registers.descriptor(channel);
         let begun = self.begin(address);
         self.go_on(channel, address, begun);
@@ -192,7 +239,10 @@ impl MutEventSubscriber for Engine {
         let bells = bells.map(|(channel, bell)| Events::with_data(bell, channel, EventSet::IN));
         let timer = Events::with_data(&self.timer, TIMER, EventSet::IN);
         let frame = Events::with_data(self.frame.bell(), FRAME, EventSet::IN);
-        for events in bells.chain([timer, frame]) {
+        let scanner = self.scanner.as_ref();
+        let scanner =
+            scanner.map(|scanner| Events::with_data(scanner.bell(), SCANNER, EventSet::IN));
+        for events in bells.chain([timer, frame]).chain(scanner) {
             if let Err(error) = ops.add(events) {
                 log::error!("the DMA engine has not all of its events: {error}");
             }
@@ -203,6 +253,7 @@ impl MutEventSubscriber for Engine {
         match events.data() {
             TIMER => self.timer_rang(),
             FRAME => self.frame_rang(),
+            SCANNER => self.scanner_rang(),
             channel => self.doorbell_rang(channel),
         }
         self.settle();
