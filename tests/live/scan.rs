@@ -11,7 +11,7 @@ use guest::abi::op::Op;
 use notifier::addr::Gpa;
 use notifier::oracle::Verdict;
 use notifier::paging::{TableMemory, Tree, TreeError};
-use tests::host::{rounds, say, trackers, with_kvm};
+use tests::host::{can_trap, rounds, say, trackers, with_kvm};
 use tests::lab::{Lab, Ran, end, on_every_tracker, on_scan, on_trap};
 use tests::{op, page, transfer};
 use vmm::machine::{Machine, MachineConfig};
@@ -107,18 +107,29 @@ fn scans(lab: &Lab, program: impl FnOnce(&Machine) -> Vec<Op>) -> ScanCounts {
     counts
 }
 
-/// The pool has 64 pages. Only those are compared that the guest has written.
+/// Pages that each scan may find although the guest wrote none. Under nested paging the processor's
+/// own reading of page tables counts as writing them, and of the pool's 64 pages it reads at most
+/// these tables: the root and what is below it for memory, devices and the window.
+fn read_by_hardware(lab: &Lab, scans: ScanCounts) -> u64 {
+    let tables = if can_trap(&lab.kvm) { 0 } else { 8 };
+    tables * scans.scans
+}
+
+/// The pool has 64 pages. Only those are compared that may have been written.
 #[test]
 fn a_scan_costs_what_was_written_and_not_what_there_is() {
     on_scan(|lab| {
         let idle = scans(lab, |_| vec![op::check(FRAMES, 64 * PAGE, 0); 8]);
-        assert_eq!((idle.pages, idle.entries), (0, 0), "{idle:?}");
+        assert!(idle.pages <= read_by_hardware(lab, idle), "{idle:?}");
+        assert_eq!(idle.entries, 0, "{idle:?}");
 
         let one = scans(lab, |machine| {
             let entry = page::read_only(machine, 0);
             vec![op::set_entry(page::slot(machine, 0), entry, 8)]
         });
-        assert_eq!((one.pages, one.entries), (1, 1), "{one:?}");
+        let most = 1 + read_by_hardware(lab, one);
+        assert!((1..=most).contains(&one.pages), "{one:?}");
+        assert_eq!(one.entries, 1, "{one:?}");
 
         // A scan may come in the middle of a page, which is then compared twice.
         let many = scans(lab, |machine| {
@@ -127,7 +138,8 @@ fn a_scan_costs_what_was_written_and_not_what_there_is() {
                 .map(|number| op::fill(spare + number * PAGE, PAGE, number))
                 .collect()
         });
-        assert!((20..=20 + many.scans).contains(&many.pages), "{many:?}");
+        let most = 20 + many.scans + read_by_hardware(lab, many);
+        assert!((20..=most).contains(&many.pages), "{many:?}");
         assert!(many.entries >= 20 * 512, "{many:?}");
     });
 }
@@ -172,7 +184,13 @@ fn a_table_that_is_linked_twice_ends_the_run_though_the_guest_works_on() {
 fn nonsense(lab: &Lab) {
     let found = ended(lab, |machine| {
         let parent = page::slot_at(machine, page::address(0), 1);
-        vec![op::fill(parent + PAGE / 2, PAGE / 2, 7)]
+        // Where addresses are short, most of the nonsense has reserved bits and leads nowhere.
+        let outside = machine.format().encode_table(Gpa::new(FRAMES));
+        let last = parent + PAGE - 8;
+        vec![
+            op::fill(parent + PAGE / 2, PAGE / 2, 7),
+            op::set_entry(last, outside, 8),
+        ]
     });
     let VcpuEnd::Mirror(MirrorError::Tree(_)) = found else {
         panic!("it is no tree: {found}");

@@ -1,4 +1,5 @@
-//! The trackers: which one works here, that both tell the same story, and what escapes one of them.
+//! The trackers: which one works here, that those that see each write tell the same story, and what
+//! escapes one of them.
 
 use std::path::Path;
 
@@ -58,7 +59,7 @@ fn trapping_works_under_shadow_paging_and_nowhere_else() {
 }
 
 #[test]
-fn both_trackers_tell_the_same_story_of_the_same_guest() {
+fn trap_and_announce_tell_the_same_story_of_the_same_guest() {
     on_trap(|lab| {
         for policy in UpgradePolicy::ALL {
             let trapped = history(lab, TrackerKind::Trap, policy);

@@ -47,9 +47,8 @@ impl<'a> Changes<'a> {
     pub(super) fn new(
         copy: &'a ShadowCopy,
         mirror: &'a Mirror,
-        entries: impl IntoIterator<Item = (Gpa, u64)>,
+        entries: BTreeMap<Gpa, u64>,
     ) -> Self {
-        let entries = entries.into_iter().collect();
         Self {
             copy,
             mirror,

@@ -51,12 +51,17 @@ impl ShadowCopy {
     pub(super) fn changed(&self, page: Gpa) -> Result<Vec<(Gpa, u64)>, NoMemory> {
         let mut changed = Vec::new();
         for slot in slots(page, layout::PAGE) {
-            let entry = self.ram.read_entry(slot)?;
+            let entry = self.written(slot)?;
             if self.read_entry(slot)? != entry {
                 changed.push((slot, entry));
             }
         }
         Ok(changed)
+    }
+
+    /// What the guest has written at `slot`, known or not.
+    pub(super) fn written(&self, slot: Gpa) -> Result<u64, NoMemory> {
+        self.ram.read_entry(slot)
     }
 
     /// Brings one entry up to what the guest made of it.

@@ -18,7 +18,7 @@ mod log;
 mod point;
 mod thread;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use notifier::addr::Gpa;
@@ -95,21 +95,39 @@ impl Scan {
     }
 
     fn round(&self, state: &mut State) -> Result<(), MirrorError> {
+        state.counts.scans += 1;
         let mut pages = std::mem::take(&mut state.again);
         pages.extend(self.dirty()?);
         let entries = self.compare(&pages, &mut state.counts)?;
-        let Err(error) = Changes::new(&self.copy, &self.mirror, entries).apply() else {
+        let applied = Changes::new(&self.copy, &self.mirror, entries.clone()).apply();
+        let Err(error) = applied else {
             return Ok(());
         };
         // The entries were not read at one moment: if the guest wrote meanwhile, then what can't be
-        // followed is perhaps half of a move that is whole by now. A later scan decides.
-        let meanwhile = self.dirty()?;
-        if meanwhile.is_empty() {
+        // followed is perhaps half of a move that is whole by now. A later scan decides. That a page
+        // is in the log again says little: hardware that walks tables puts them there too.
+        pages.extend(self.dirty()?);
+        if self.is_still(&entries, &pages, &mut state.counts)? {
             return Err(error);
         }
         state.again = pages;
-        state.again.extend(meanwhile);
         Ok(())
+    }
+
+    /// Whether the entries that were found in `pages` are all that is there, and the same.
+    fn is_still(
+        &self,
+        found: &BTreeMap<Gpa, u64>,
+        pages: &BTreeSet<Gpa>,
+        counts: &mut ScanCounts,
+    ) -> Result<bool, MirrorError> {
+        for (slot, entry) in found {
+            if self.copy.written(*slot)? != *entry {
+                return Ok(false);
+            }
+        }
+        let now = self.compare(pages, counts)?;
+        Ok(now.keys().all(|slot| found.contains_key(slot)))
     }
 
     fn dirty(&self) -> Result<Vec<Gpa>, MirrorError> {
@@ -121,9 +139,8 @@ impl Scan {
         &self,
         pages: &BTreeSet<Gpa>,
         counts: &mut ScanCounts,
-    ) -> Result<Vec<(Gpa, u64)>, MirrorError> {
-        counts.scans += 1;
-        let mut entries = Vec::new();
+    ) -> Result<BTreeMap<Gpa, u64>, MirrorError> {
+        let mut entries = BTreeMap::new();
         for page in pages {
             counts.pages += 1;
             entries.extend(self.copy.changed(*page)?);

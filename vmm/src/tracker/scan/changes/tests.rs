@@ -20,7 +20,7 @@ impl Fixture {
         let pool = self.ram.layout().page_tables();
         let pages = (pool.start().raw()..=pool.last().raw()).step_by(4096);
         let found = pages.flat_map(|page| self.copy.changed(Gpa::new(page)).unwrap());
-        Changes::new(&self.copy, &self.mirror, found).apply()
+        Changes::new(&self.copy, &self.mirror, found.collect()).apply()
     }
 }
 
