@@ -43,6 +43,11 @@ impl EntryFormat {
         (bits <= MAX_BITS).then_some(Self { fields, bits })
     }
 
+    /// Each field: name, lowest bit, greatest value.
+    pub fn fields(&self) -> &[(&'static str, u32, u64)] {
+        &self.fields
+    }
+
     /// How many bits an entry has.
     pub fn bits(&self) -> u32 {
         self.bits

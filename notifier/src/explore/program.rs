@@ -6,6 +6,8 @@ pub use super::binding::{HardwareOperation, Operation, Owner, PageId, Role};
 pub use super::code::{Code, Ex, Instr, Target};
 pub use super::entries::{EntryFormat, Table};
 pub use super::layout::Field;
+use super::layout::MAX_WORDS;
+use super::machine::Machine;
 use super::{Cell, Reductions, compile};
 use crate::scenario::tree::{Demand, Kind, Scope};
 use crate::scenario::{Checked, Diagnostic};
@@ -139,6 +141,24 @@ pub struct Shown {
 }
 
 impl Program {
+    /// The value of an expression where these fields have these values, and all others 0; every agent
+    /// is done.
+    pub fn evaluate(&self, ex: &Ex, values: &[(Field, u64)]) -> i64 {
+        let mut state = [0; MAX_WORDS];
+        for (field, value) in values {
+            field.set(&mut state, *value);
+        }
+        for context in self
+            .contexts
+            .iter()
+            .filter(|context| context.condition.is_none())
+        {
+            let last = context.code.stops.len().saturating_sub(1);
+            context.pc.set(&mut state, last as u64);
+        }
+        Machine::new(self).eval(ex, &state)
+    }
+
     /// A value as a trace shows it.
     pub fn show(&self, kind: Kind, most: u64, value: u64) -> String {
         let frame = usize::try_from(value)

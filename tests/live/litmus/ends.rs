@@ -39,7 +39,7 @@ fn stopped(
         let loaded = machine.load_program(vcpu, program);
         loaded.expect("the program fits");
     }
-    let ram = machine.ram().clone();
+    let (ram, format) = (machine.ram().clone(), machine.format().clone());
     let run = thread::scope(|scope| {
         scope.spawn(|| {
             let began = Instant::now();
@@ -52,7 +52,7 @@ fn stopped(
         machine.run(&lab.kvm).expect("the host lets it run")
     });
     assert_eq!(run.stopped, None, "the batch comes to its end");
-    Ran { ram, run }
+    Ran { ram, format, run }
 }
 
 #[test]

@@ -9,9 +9,8 @@ mod x86_64;
 pub use error::{ArchError, Result, Step};
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::{
-    CONTROL, add_interrupt_controller, configure_vcpu, count, instruction_pointer,
-    page_table_format, ticks,
-    write_system_tables,
+    CONTROL, add_interrupt_controller, configure_vcpu, count, entry_bit, instruction_pointer,
+    page_table_format, present_bits, ticks, write_system_tables,
 };
 
 #[cfg(not(target_arch = "x86_64"))]

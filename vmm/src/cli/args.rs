@@ -11,6 +11,7 @@ use notifier::secondary::smmu::Knobs;
 use super::explore::Explore;
 use super::format::Format;
 use super::probe::Probe;
+use super::scenario::{Listing, Replaying, Running};
 use super::size;
 use crate::driver::SmmuDriver;
 use crate::host;
@@ -50,7 +51,30 @@ impl Args {
                 Some(message) => Err(refused(message)),
                 None => Ok(args),
             },
-            _ => Ok(args),
+            _ => args.fits_scenarios().map(|()| args),
+        }
+    }
+
+    /// A machine that runs scenarios of the language is made for them.
+    fn fits_scenarios(&self) -> Result<(), clap::Error> {
+        let Some(Command::Run {
+            scenarios, live, ..
+        }) = &self.command
+        else {
+            return Ok(());
+        };
+        let mut given = [live, &self.live]
+            .into_iter()
+            .filter_map(Live::first_of_machine);
+        match given.next().filter(|_| scenarios.is_asked()) {
+            None => Ok(()),
+            Some(option) => {
+                let message = format!(
+                    "{option} is about the flagship's machine; one for a scenario is made as the \
+                     scenario wants it"
+                );
+                Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+            }
         }
     }
 }
@@ -60,13 +84,26 @@ const EXIT_CODES: &str = "Exit codes: 0 coherent, or all as expected; 1 a violat
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run the flagship scenario under one policy
+    /// Run scenarios on real vCPUs: the flagship under one policy, or those that are named
+    #[command(after_help = RUN_CODES)]
     Run {
+        #[command(flatten)]
+        scenarios: Running,
         #[command(flatten)]
         choice: Choice,
         #[command(flatten)]
         live: Live,
     },
+    /// Force the interleavings of a trace file on real vCPUs, step by step
+    #[command(after_help = REPLAY_CODES)]
+    Replay {
+        #[command(flatten)]
+        replay: Replaying,
+        #[command(flatten)]
+        live: Live,
+    },
+    /// Say which engine can run which scenario, and why not; needs no KVM
+    List(Listing),
     /// Explore scenarios through every interleaving; needs no KVM
     #[command(after_help = EXPLORE_CODES)]
     Explore(Explore),
@@ -95,6 +132,8 @@ impl Command {
     fn word(&self) -> &'static str {
         match self {
             Self::Run { .. } => "run",
+            Self::Replay { .. } => "replay",
+            Self::List(_) => "list",
             Self::Explore(_) => "explore",
             Self::Conformance { .. } => "conformance",
             Self::Doctor { .. } => "doctor",
@@ -107,7 +146,7 @@ impl Command {
     fn refused(&self, live: &Live) -> Option<String> {
         let word = self.word();
         match self {
-            Self::Run { .. } => None,
+            Self::Run { .. } | Self::Replay { .. } => None,
             Self::Doctor { .. } | Self::Probe(_) => {
                 let option = live.first_but_device()?;
                 Some(format!(
@@ -124,6 +163,13 @@ impl Command {
     }
 }
 
+const RUN_CODES: &str = "Exit codes: 0 coherent, or nothing seen that is forbidden or not allowed; 1 a \
+                         violation, an outcome that the explorer does not allow, or not all runs made; \
+                         2 bad usage or bad input; 3 this host can't.";
+
+const REPLAY_CODES: &str = "Exit codes: 0 the machine did what the traces say; 1 it did not; 2 bad usage or \
+                            bad input; 3 this host can't, or none of the traces can be forced.";
+
 const EXPLORE_CODES: &str = "Exit codes: 0 every condition that was asked holds, in every cell; 1 one \
                              is violated, is a livelock or could not be decided; 2 bad usage or bad \
                              input.";
@@ -138,16 +184,17 @@ const FORMAT_CODES: &str = "Exit codes: 0 done, or with --check nothing differs;
 #[derive(Debug, clap::Args)]
 pub(super) struct Choice {
     /// What a read-only to read-write upgrade is followed by
-    #[arg(long, value_enum, default_value_t = UpgradeNotify::SecondaryTlb)]
+    #[arg(long, value_enum, default_value_t = UpgradeNotify::SecondaryTlb, conflicts_with = "targets")]
     pub(super) upgrade_notify: UpgradeNotify,
 
     /// What the SMMU is like, as `deny=walk,httu=ad`; `--help` lists the knobs
     #[arg(long, value_name = "KNOBS", default_value = "", hide_default_value = true,
+          conflicts_with = "targets",
           long_help = smmu_help())]
     pub(super) smmu: Knobs,
 
     /// Who drives the SMMU
-    #[arg(long, value_enum, default_value_t = Driver::Vmm)]
+    #[arg(long, value_enum, default_value_t = Driver::Vmm, conflicts_with = "targets")]
     pub(super) driver: Driver,
 }
 
@@ -249,6 +296,19 @@ impl Live {
         given.next().map(|(_, option)| option)
     }
 
+    /// The first option that was given and is about what the machine is made of.
+    fn first_of_machine(&self) -> Option<&'static str> {
+        let others = Self {
+            tracker: self.tracker,
+            vcpus: self.vcpus,
+            mem: self.mem,
+            page_tables: self.page_tables,
+            payload: self.payload.clone(),
+            ..Self::default()
+        };
+        others.first()
+    }
+
     /// What is said here, else what `before` says: `--mem 32M run --mem 64M` is 64 MiB.
     fn or(self, before: Self) -> Self {
         Self {
@@ -272,6 +332,8 @@ pub(super) struct Setup {
     pub(super) mem: u64,
     pub(super) page_tables: u64,
     pub(super) limit: Duration,
+    /// The limit, if one was given.
+    pub(super) asked_limit: Option<Duration>,
     pub(super) payload: Option<PathBuf>,
     pub(super) kvm: PathBuf,
     pub(super) json: bool,
@@ -287,6 +349,7 @@ impl Setup {
             mem: live.mem.unwrap_or(16 << 20),
             page_tables: live.page_tables.unwrap_or(0x40_0000),
             limit: live.limit.unwrap_or(Duration::from_secs(10)),
+            asked_limit: live.limit,
             payload: live.payload,
             kvm: live.kvm.unwrap_or_else(|| host::DEVICE.into()),
             json: common.json,

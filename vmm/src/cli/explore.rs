@@ -20,7 +20,7 @@ use super::visible::{in_json, visible};
 use crate::report;
 pub(super) use arguments::Explore;
 use search::{Explored, explore_all};
-pub(super) use target::bytes;
+pub(super) use target::{Chosen, Loaded, bytes, bytes_up_to, load};
 
 pub(super) fn explore(arguments: &Explore, as_json: bool) -> Exit {
     let told = match (arguments.mutate, arguments.repair, arguments.elide) {

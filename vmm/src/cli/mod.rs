@@ -16,6 +16,7 @@ mod format;
 mod payload;
 mod probe;
 mod run;
+mod scenario;
 mod size;
 mod visible;
 
@@ -41,9 +42,21 @@ pub fn main() -> ExitCode {
     let exit = match command {
         None => run::all(&Setup::new(live, Live::default(), &common)),
         Some(Command::Run {
+            scenarios,
             choice,
             live: behind,
-        }) => run::one(&Setup::new(live, behind, &common), &choice),
+        }) => {
+            let setup = Setup::new(live, behind, &common);
+            match scenarios.is_asked() {
+                true => scenario::run(&setup, &scenarios),
+                false => run::one(&setup, &choice),
+            }
+        }
+        Some(Command::Replay {
+            replay,
+            live: behind,
+        }) => scenario::replay(&Setup::new(live, behind, &common), &replay),
+        Some(Command::List(arguments)) => scenario::list(&arguments, common.json),
         Some(Command::Explore(arguments)) => explore::explore(&arguments, common.json),
         Some(Command::Conformance { filter }) => conformance::run(filter.as_deref(), common.json),
         Some(Command::Doctor { kvm }) => doctor::run(kvm.or(live.device()), common.json),

@@ -7,6 +7,7 @@ mod check;
 mod dma;
 pub mod flagship;
 mod program;
+pub mod scenario;
 pub mod trace;
 
 pub use check::Check;

@@ -8,13 +8,18 @@ use notifier::addr::Gpa;
 use notifier::contract::{AddressSpace, RegisterError, Subscription};
 use notifier::oracle::{DirtyManagement, Oracle};
 use notifier::paging::{Format, SystemMemory, TableMemory, Tree};
+use notifier::secondary::Observer;
 use notifier::secondary::shadow::Shadow;
 use notifier::secondary::smmu::{Context, EndInvalidates, Httu, Knobs, Smmu, Sva};
 
-use super::{ASID, DRIVEN_STREAM, Machine, MachineConfig, MachineError, STREAM, TLB_ENTRIES};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use super::{
+    ASID, DRIVEN_STREAM, Machine, MachineConfig, MachineError, STREAM, TLB_ENTRIES, Watching,
+};
 use crate::bus::{Bus, Space};
 use crate::devices::dma::{Engine, EngineParts, Registers};
-use crate::devices::{CONSOLE_PORTS, Console, ExitPort, Frame, ReportPort, YieldPort};
+use crate::devices::{CONSOLE_PORTS, Console, ExitPort, Frame, NotifyPort, ReportPort, YieldPort};
 use crate::driver::SmmuDriver;
 use crate::host::{HostError, READ_ONLY_SLOTS};
 use crate::memory::{Layout, PageTableSlot, Ram, map_into};
@@ -27,7 +32,11 @@ use crate::tracker::trap::Trap;
 use crate::vcpu::Buses;
 use crate::{arch, host, image, page_tables};
 
-pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, MachineError> {
+pub(super) fn machine(
+    kvm: &Kvm,
+    config: &MachineConfig<'_>,
+    watching: Watching,
+) -> Result<Machine, MachineError> {
     if !(1..=layout::MAX_VCPUS).contains(&config.vcpus) {
         return Err(MachineError::Vcpus(config.vcpus));
     }
@@ -40,7 +49,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
     let built = page_tables::build(&*format, &ram)?;
 
     let copy = shadow_copy(&ram, config.tracker)?;
-    let watched = Watched::new(&ram, copy.as_ref(), &format, built.root, config)?;
+    let watched = Watched::new(&ram, copy.as_ref(), &format, built.root, (config, watching))?;
     let subscriptions = watched.subscribe(config)?;
     let mirror = Mirror::new(
         ram.clone(),
@@ -65,6 +74,8 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
     let place = (layout::SMMU_FRAME, smmu::FRAME_SIZE);
     let registers_of_smmu = Point::before(frame.clone(), scanner.as_ref());
     buses.mmio.insert(place.0, place.1, registers_of_smmu)?;
+    let notify = NotifyPort::new(Arc::clone(&watched.space), Arc::clone(&watched.smmu), ASID);
+    control(&mut buses).insert(port::NOTIFY.into(), 4, Arc::new(notify))?;
     let mirror_for_tracker = Arc::clone(&mirror);
     add_tracker(&mut buses, config.tracker, &ram, mirror_for_tracker, &vm)?;
     let engine = Engine::new(EngineParts {
@@ -80,6 +91,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
         scanner: scanner.clone(),
     });
     let engine = engine.map_err(MachineError::resource("timer"))?;
+    let stop = EventFd::new(EFD_NONBLOCK);
     Ok(Machine {
         vcpus: config.vcpus,
         limit: config.limit,
@@ -99,6 +111,7 @@ pub(super) fn machine(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Machine, 
         oracle: watched.oracle,
         vm,
         ram,
+        stop: stop.map_err(MachineError::resource("event descriptor"))?,
     })
 }
 
@@ -146,7 +159,7 @@ impl Watched {
         copy: Option<&Arc<ShadowCopy>>,
         format: &Arc<dyn Format>,
         root: Gpa,
-        config: &MachineConfig<'_>,
+        (config, watching): (&MachineConfig<'_>, Watching),
     ) -> Result<Self, MachineError> {
         let tree = Tree::read(Arc::clone(format), ram, root, ram.layout().page_tables())?;
         let oracle = Arc::new(Oracle::new().with_dirty_management(dirty_management(config.smmu)));
@@ -155,7 +168,11 @@ impl Watched {
             Some(copy) => Arc::clone(copy) as _,
             None => Arc::new(ram.clone()),
         };
-        let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), oracle.clone()).with_knobs(config.smmu);
+        let observer: Arc<dyn Observer> = match watching {
+            Watching::Oracle => oracle.clone(),
+            Watching::Nobody => Arc::new(()),
+        };
+        let smmu = Smmu::new(TLB_ENTRIES, memory.clone(), observer).with_knobs(config.smmu);
         let smmu = smmu.with_stage1_format(Arc::clone(format));
         if config.driver == SmmuDriver::Vmm {
             let context = Context {
@@ -167,7 +184,10 @@ impl Watched {
         }
         let shadow = Shadow::new(memory, Arc::clone(format), root, oracle.clone());
         Ok(Self {
-            space: Arc::new(AddressSpace::observed(tree, oracle.clone())),
+            space: Arc::new(match watching {
+                Watching::Oracle => AddressSpace::observed(tree, oracle.clone()),
+                Watching::Nobody => AddressSpace::new(tree),
+            }),
             smmu: Arc::new(smmu),
             shadow: Arc::new(shadow),
             oracle,

@@ -21,6 +21,7 @@ use crate::vcpu::{Ended, EndedAt, VcpuEnd, VcpuIndex};
 struct Progress {
     ended: BTreeMap<VcpuIndex, EndedAt>,
     expired: bool,
+    asked: bool,
 }
 
 /// How the loop ended.
@@ -29,6 +30,8 @@ pub(super) struct Outcome {
     pub(super) ended: BTreeMap<VcpuIndex, EndedAt>,
     /// Whether the watchdog ended it.
     pub(super) expired: bool,
+    /// Whether somebody outside did.
+    pub(super) asked: bool,
 }
 
 /// Hears of the ends of vCPUs.
@@ -73,6 +76,25 @@ impl MutEventSubscriber for Watchdog {
     }
 }
 
+/// Hears whether the run is to end.
+struct Stop<'a> {
+    bell: &'a EventFd,
+    progress: Rc<RefCell<Progress>>,
+}
+
+impl MutEventSubscriber for Stop<'_> {
+    fn init(&mut self, ops: &mut EventOps) {
+        watch(ops, Events::new(self.bell, EventSet::IN));
+    }
+
+    fn process(&mut self, _: Events, _: &mut EventOps) {
+        if let Err(error) = self.bell.read() {
+            log::debug!("the bell of stops rang for nothing: {error}");
+        }
+        self.progress.borrow_mut().asked = true;
+    }
+}
+
 /// The DMA engine, borrowed for the run.
 struct Doorbells<'a>(&'a mut Engine);
 
@@ -98,6 +120,7 @@ pub(super) fn serve(
     engine: &mut Engine,
     vcpus: usize,
     (bell, ends): (EventFd, &Receiver<Ended>),
+    stop: &EventFd,
     limit: Duration,
 ) -> Result<Outcome, MachineError> {
     let progress = Rc::new(RefCell::new(Progress::default()));
@@ -110,6 +133,10 @@ pub(super) fn serve(
     manager.add_subscriber(Box::new(Ends {
         bell,
         ends,
+        progress: Rc::clone(&progress),
+    }));
+    manager.add_subscriber(Box::new(Stop {
+        bell: stop,
         progress: Rc::clone(&progress),
     }));
     manager.add_subscriber(Box::new(Watchdog {
@@ -125,12 +152,16 @@ pub(super) fn serve(
     Ok(Outcome {
         ended: progress.ended,
         expired: progress.expired,
+        asked: progress.asked,
     })
 }
 
 fn is_over(progress: &Progress, vcpus: usize) -> bool {
     let mut ends = progress.ended.values();
-    progress.expired || progress.ended.len() == vcpus || ends.any(|at| at.end != VcpuEnd::Done)
+    progress.expired
+        || progress.asked
+        || progress.ended.len() == vcpus
+        || ends.any(|at| at.end != VcpuEnd::Done)
 }
 
 fn timer_error(error: vmm_sys_util::errno::Error) -> MachineError {

@@ -18,6 +18,7 @@ use notifier::oracle::Oracle;
 use notifier::paging::{Format, Tree};
 use notifier::secondary::shadow::Shadow;
 use notifier::secondary::smmu::{Knobs, Smmu};
+use vmm_sys_util::eventfd::EventFd;
 
 pub use error::MachineError;
 pub use run::{Run, Stopped};
@@ -64,6 +65,26 @@ pub struct MachineConfig<'a> {
     pub limit: Duration,
 }
 
+/// Who watches what a machine does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watching {
+    Oracle,
+    Nobody,
+}
+
+/// Ends a run, from any thread. Does nothing to one that is over.
+#[derive(Debug)]
+pub struct Stopper(EventFd);
+
+impl Stopper {
+    /// Stops all vCPUs where they are.
+    pub fn stop(&self) {
+        if let Err(error) = self.0.write(1) {
+            log::error!("a run can't be stopped: {error}");
+        }
+    }
+}
+
 /// A machine that has not run yet.
 pub struct Machine {
     // In the order in which they must go: whatever uses memory before memory.
@@ -85,15 +106,36 @@ pub struct Machine {
     oracle: Arc<Oracle>,
     vm: Arc<VmFd>,
     ram: Ram,
+    stop: EventFd,
 }
 
 impl Machine {
+    /// Builds a machine whose SMMU and address space nobody watches: for scenarios that say themselves
+    /// when who is told, and have their own conditions.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn unwatched(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Self, MachineError> {
+        build::machine(kvm, config, Watching::Nobody)
+    }
+
+    /// What ends a run from outside.
+    ///
+    /// # Errors
+    /// [`MachineError`] if the host gives no event descriptor.
+    pub fn stopper(&self) -> Result<Stopper, MachineError> {
+        let bell = self.stop.try_clone();
+        Ok(Stopper(
+            bell.map_err(MachineError::resource("event descriptor"))?,
+        ))
+    }
+
     /// Builds a machine: memory, page tables, image, devices, secondary MMUs.
     ///
     /// # Errors
     /// [`MachineError`] says what does not fit or what the host refuses.
     pub fn new(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Self, MachineError> {
-        build::machine(kvm, config)
+        build::machine(kvm, config, Watching::Oracle)
     }
 
     /// Guest memory.

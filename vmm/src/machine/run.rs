@@ -64,6 +64,11 @@ pub enum Stopped {
     Vcpu(VcpuIndex, EndedAt),
     /// A scan found page tables that can't be followed; it does not tell which vCPU wrote them.
     Scan(MirrorError),
+    /// Somebody stopped it.
+    Asked {
+        /// The vCPUs that had not ended, and where they were.
+        at: Vec<(VcpuIndex, Option<Gva>)>,
+    },
     /// Time was up.
     Limit {
         /// How much there was.
@@ -85,20 +90,28 @@ impl fmt::Display for Stopped {
                 f,
                 "a scan of the guest's page tables found what can't be followed: {error}"
             ),
+            Self::Asked { at } => {
+                f.write_str("the run was stopped")?;
+                positions(f, at)
+            }
             Self::Limit { limit, at } => {
                 let seconds = limit.as_secs_f32();
                 write!(
                     f,
                     "the guest did not finish within {seconds} s and was stopped"
                 )?;
-                for (index, at) in at {
-                    let at = at.map_or("somewhere".into(), |at| at.to_string());
-                    write!(f, "; {index} was at {at}")?;
-                }
-                Ok(())
+                positions(f, at)
             }
         }
     }
+}
+
+fn positions(f: &mut fmt::Formatter<'_>, at: &[(VcpuIndex, Option<Gva>)]) -> fmt::Result {
+    for (index, at) in at {
+        let at = at.map_or("somewhere".into(), |at| at.to_string());
+        write!(f, "; {index} was at {at}")?;
+    }
+    Ok(())
 }
 
 impl Machine {
@@ -142,7 +155,13 @@ impl Machine {
             vcpus.push(vcpu.map_err(MachineError::resource("vCPU thread"))?);
         }
         let count = vcpus.len();
-        let outcome = serve(&mut self.engine, count, (bell, &heard), self.limit);
+        let outcome = serve(
+            &mut self.engine,
+            count,
+            (bell, &heard),
+            &self.stop,
+            self.limit,
+        );
         self.engine.finish();
         // A vCPU or a scan may be waiting for an access that the device holds open.
         self.engine.release();
@@ -252,6 +271,9 @@ fn stopped(outcome: Outcome, limit: Duration) -> Option<Stopped> {
             .map(|(index, ended)| (*index, ended.instruction))
             .collect()
     };
+    let asked = outcome.asked.then(|| Stopped::Asked {
+        at: at(&VcpuEnd::Stopped),
+    });
     let expired = outcome.expired.then(|| Stopped::Limit {
         limit,
         at: at(&VcpuEnd::Stopped),
@@ -261,5 +283,6 @@ fn stopped(outcome: Outcome, limit: Duration) -> Option<Stopped> {
     let wrong = ended.find(|(_, at)| !good.contains(&at.end));
     wrong
         .map(|(index, at)| Stopped::Vcpu(index, at))
+        .or(asked)
         .or(expired)
 }

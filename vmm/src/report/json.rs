@@ -143,7 +143,7 @@ pub fn error(message: &str, exit_code: u8) -> String {
 }
 
 /// These documents hold nothing that JSON can't say, so there is always one.
-pub(super) fn print(document: &impl Serialize) -> String {
+pub(crate) fn print(document: &impl Serialize) -> String {
     serde_json::to_string_pretty(document)
         .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }

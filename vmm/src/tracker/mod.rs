@@ -34,7 +34,7 @@ pub enum TrackerKind {
 
 impl TrackerKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Trap, Self::Announce];
+    pub const ALL: [Self; 3] = [Self::Trap, Self::Scan, Self::Announce];
 }
 
 impl fmt::Display for TrackerKind {

@@ -75,6 +75,9 @@ pub enum VcpuEnd {
     /// The announcement protocol was not kept.
     #[error("the guest announced that a page-table change is made, without one before")]
     NothingAnnounced,
+    /// A notification of nothing.
+    #[error("the guest notifies by {0:#x}, which means nothing")]
+    BadNotification(u64),
     /// KVM could not go on.
     #[error("KVM could not run the guest on: {0}")]
     Kvm(String),

@@ -14,9 +14,9 @@ mod start;
 mod stub;
 mod translation;
 
-pub use interrupt::interrupt;
-pub use mailbox::{Mailbox, this_vcpu};
 pub use clock::{count_in_ring_0, count_in_ring_3, ticks};
 pub use entry::Entry;
+pub use interrupt::interrupt;
+pub use mailbox::{Mailbox, this_vcpu};
 pub use memory::Memory;
 pub use translation::{invalidate, invalidate_all, jump};

@@ -4,6 +4,7 @@
 mod clock;
 mod cpuid;
 mod descriptors;
+mod entry;
 mod interrupts;
 mod registers;
 mod tables;
@@ -17,6 +18,7 @@ pub const CONTROL: Space = Space::Port;
 
 pub use clock::{count, ticks};
 pub use cpuid::page_table_format;
+pub use entry::{entry_bit, present_bits};
 pub use interrupts::add_interrupt_controller;
 pub use registers::{configure_vcpu, instruction_pointer};
 pub use tables::write_system_tables;

@@ -12,27 +12,42 @@ use super::super::visible::on_one_line;
 use super::Explore;
 
 /// A scenario with the cells that are asked for.
-pub(super) struct Loaded {
-    pub(super) file: String,
-    pub(super) text: String,
-    pub(super) checked: Checked,
-    pub(super) cells: Vec<Cell>,
+pub(in super::super) struct Loaded {
+    pub(in super::super) file: String,
+    pub(in super::super) text: String,
+    pub(in super::super) checked: Checked,
+    pub(in super::super) cells: Vec<Cell>,
+}
+
+/// The variants that are asked for; all where nothing is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct Chosen<'a> {
+    pub(in super::super) os: Option<&'a str>,
+    pub(in super::super) hardware: Option<&'a str>,
 }
 
 /// All mistakes are told before the first search, which may take long.
 pub(super) fn load_all(arguments: &Explore) -> Result<Vec<Loaded>, String> {
     let targets = arguments.targets.iter();
-    targets.map(|target| load(target, arguments)).collect()
+    let chosen = Chosen {
+        os: arguments.os.as_deref(),
+        hardware: arguments.hardware.as_deref(),
+    };
+    targets.map(|target| load(target, chosen)).collect()
 }
 
-fn load(target: &Path, arguments: &Explore) -> Result<Loaded, String> {
+/// One of them, with the cells of the chosen variants.
+///
+/// # Errors
+/// What is wrong, with its place.
+pub(in super::super) fn load(target: &Path, chosen: Chosen<'_>) -> Result<Loaded, String> {
     let (file, bytes) = read(target)?;
     let located = |error: Diagnostic, text: &str| error.locate(&file, text).to_string();
     let text = scenario::text(&bytes).map_err(|error| located(error, ""))?;
     let checked = scenario::parse(text)
         .and_then(scenario::check)
         .map_err(|error| located(error, text))?;
-    let cells = cells(&checked, arguments).map_err(|error| located(error, text))?;
+    let cells = cells(&checked, chosen).map_err(|error| located(error, text))?;
     Ok(Loaded {
         text: text.into(),
         file,
@@ -82,16 +97,21 @@ fn plain(target: &Path) -> String {
 
 /// What a file contains, as far as it can be a scenario.
 pub(in super::super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    bytes_up_to(path, scenario::MAX_BYTES)
+}
+
+/// What a file contains, and never much more of it than `most` bytes.
+pub(in super::super) fn bytes_up_to(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let limit = scenario::MAX_BYTES as u64 + 1;
+    let limit = most as u64 + 1;
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// The cells that are asked for, row by row.
-fn cells(checked: &Checked, arguments: &Explore) -> Result<Vec<Cell>, Diagnostic> {
-    let rows = asked(checked, Axis::Os, arguments.os.as_deref())?;
-    let columns = asked(checked, Axis::Hardware, arguments.hardware.as_deref())?;
+fn cells(checked: &Checked, chosen: Chosen<'_>) -> Result<Vec<Cell>, Diagnostic> {
+    let rows = asked(checked, Axis::Os, chosen.os)?;
+    let columns = asked(checked, Axis::Hardware, chosen.hardware)?;
     let row = |os: &Option<String>| {
         let cell = |hardware: &Option<String>| Cell {
             os: os.clone(),

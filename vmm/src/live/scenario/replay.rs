@@ -1,0 +1,281 @@
+//! One interleaving, forced: everybody waits for their turn.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use guest::abi::litmus::{self as code, Control};
+use kvm_ioctls::Kvm;
+use notifier::explore::program::Field;
+use notifier::explore::{Mover, Schedule, Turn};
+
+use super::batch::{Batch, Cut};
+use super::load;
+use super::outcome::Part;
+use super::plan::Plan;
+use crate::machine::{Machine, MachineError};
+
+/// What a machine made of a schedule.
+#[derive(Debug)]
+pub struct Replayed {
+    /// What was seen after each turn that was made.
+    pub turns: Vec<TurnSeen>,
+    /// Turns of the schedule that were not made.
+    pub missing: usize,
+    /// Conditions that steps have broken.
+    pub broken: Vec<String>,
+    /// Why it was not carried to its end.
+    pub cut: Option<Cut>,
+    /// From the first vCPU's start to the end.
+    pub elapsed: Duration,
+}
+
+/// A turn on the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnSeen {
+    /// Whose.
+    pub name: String,
+    /// What it does.
+    pub words: String,
+    /// What changed with it, of all that can be looked at: name, value before, value after.
+    pub changes: Vec<(String, String, String)>,
+    /// Where the machine is not as the explorer says: name, what was seen, what the explorer says.
+    pub differs: Vec<(String, String, String)>,
+    /// Conditions on states that are not as they should be after it.
+    pub shows: Vec<String>,
+}
+
+impl Replayed {
+    /// Whether all turns were made, and the machine was what the explorer says after each.
+    pub fn agrees(&self) -> bool {
+        let mut turns = self.turns.iter();
+        self.cut.is_none() && self.missing == 0 && turns.all(|turn| turn.differs.is_empty())
+    }
+
+    /// Whether the condition of this name was seen broken.
+    pub fn shows(&self, condition: &str) -> bool {
+        let mut states = self.turns.iter().flat_map(|turn| &turn.shows);
+        let mut steps = self.broken.iter();
+        steps.any(|name| name == condition) || states.any(|name| name == condition)
+    }
+}
+
+/// Why a schedule can't be forced.
+#[derive(Debug, thiserror::Error)]
+pub enum NoReplay {
+    /// A turn that no vCPU can be made to take.
+    #[error("turn {turn} ({name}) can't be forced: {why}")]
+    Turn {
+        /// Its number, from 1.
+        turn: usize,
+        /// Whose.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// There are too many.
+    #[error("{0} turns are more than a machine has room for")]
+    Long(usize),
+    /// It begins as the scenario does not.
+    #[error("it begins with values that no initial state of the scenario has")]
+    Beginning,
+    /// There is no machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+}
+
+/// Forces `schedule` on a new machine. The same schedule gives the same, every time.
+///
+/// # Errors
+/// [`NoReplay`].
+pub fn replay(
+    kvm: &Kvm,
+    plan: &Plan,
+    schedule: &Schedule,
+    batch: &Batch,
+    interrupted: &AtomicBool,
+) -> Result<Replayed, NoReplay> {
+    let turns = turns(plan, schedule)?;
+    let row = plan
+        .initial
+        .row(&beginning(plan, schedule))
+        .ok_or(NoReplay::Beginning)?;
+    let machine = Machine::unwatched(kvm, &batch.config(plan, batch.limit))?;
+    let parts = plan.key.parts();
+    let control = Control {
+        mode: code::MODE_REPLAY,
+        runs: 1,
+        initial_states: 1,
+        turns: turns.len() as u64,
+        log_width: parts.len() as u64,
+        alignment: load::REPLAY_ALIGNMENT,
+        ..load::control(&machine, plan, &load::Dice::none(plan.vcpus()))
+    };
+    load::load(&machine, plan, control)?;
+    let words: Vec<u64> = turns.iter().flat_map(|turn| words_of(*turn)).collect();
+    load::write(machine.ram(), code::SCHEDULE, &words).map_err(MachineError::from)?;
+    load::write(machine.ram(), code::INITIAL, &row).map_err(MachineError::from)?;
+    let ram = machine.ram().clone();
+    let (run, cut) = batch.watched(kvm, machine, (plan, batch.limit), interrupted)?;
+    let made = usize::try_from(load::control_of(&ram).turn)
+        .unwrap_or(0)
+        .min(turns.len());
+    let log = load::words(&ram, code::REPLAY_LOG, made * parts.len());
+    let keys = load::histogram(&ram, load::control_of(&ram).outcomes);
+    let broken = (0..plan.program.properties.len()).filter(|number| {
+        load::broken(&ram, plan, *number)
+            || keys
+                .iter()
+                .any(|(key, ..)| plan.key.broken_in(key).contains(number))
+    });
+    let name = |number: usize| plan.program.properties[number].name.clone();
+    Ok(Replayed {
+        turns: seen(plan, schedule, &log, made),
+        missing: turns.len() - made,
+        broken: broken.map(name).collect(),
+        cut: cut.or_else(|| diverged(plan, &ram)),
+        elapsed: run.elapsed,
+    })
+}
+
+fn words_of(turn: code::Turn) -> Vec<u64> {
+    let bytes = turn.to_bytes();
+    let (words, _) = bytes.as_chunks::<8>();
+    words.iter().map(|word| u64::from_le_bytes(*word)).collect()
+}
+
+/// A vCPU that was elsewhere than at its turn.
+fn diverged(plan: &Plan, ram: &crate::memory::Ram) -> Option<Cut> {
+    let vcpu = load::control_of(ram).diverged.checked_sub(1)?;
+    let step = plan.step_words(load::standing(ram, vcpu).step).to_owned();
+    Some(Cut::Refused(format!(
+        "vCPU {vcpu} went another way than the schedule says: it is at \"{step}\""
+    )))
+}
+
+fn beginning(plan: &Plan, schedule: &Schedule) -> BTreeMap<Field, u64> {
+    let values = schedule.initial.iter().filter_map(|value| {
+        let mut shown = plan.program.shown.iter();
+        let shown = shown.find(|shown| shown.name == value.name)?;
+        Some((shown.field, value.value))
+    });
+    values.collect()
+}
+
+fn turns(plan: &Plan, schedule: &Schedule) -> Result<Vec<code::Turn>, NoReplay> {
+    let width = plan.key.parts().len().max(1) as u64;
+    let room = (code::SCHEDULE_END - code::SCHEDULE) / code::Turn::SIZE as u64;
+    let log = (code::REPLAY_LOG_END - code::REPLAY_LOG) / 8 / width;
+    if schedule.turns.len() as u64 > room.min(log) {
+        return Err(NoReplay::Long(schedule.turns.len()));
+    }
+    let turns = (1..).zip(&schedule.turns);
+    let turns = turns.map(|(number, turn)| {
+        guest_turn(plan, turn).map_err(|why| NoReplay::Turn {
+            turn: number,
+            name: turn.name.clone(),
+            why,
+        })
+    });
+    turns.collect()
+}
+
+fn guest_turn(plan: &Plan, turn: &Turn) -> Result<code::Turn, String> {
+    let context = |agent: usize, name: Option<&str>| {
+        let mut contexts = plan.program.contexts.iter().enumerate();
+        let found = contexts.find(|(_, one)| {
+            let handler = one.name.split_once('.').map(|(_, handler)| handler);
+            one.agent == agent && handler.filter(|_| one.condition.is_some()) == name
+        });
+        found
+            .map(|(number, _)| number)
+            .ok_or("there is no such code".to_owned())
+    };
+    let step = |number| super::context::step_number(number, turn.next.stop);
+    let (vcpu, kind, at) = match &turn.next.mover {
+        Mover::Agent(agent) => (*agent, code::TURN_STEP, step(context(*agent, None)?)),
+        Mover::Interrupt(agent, name) => {
+            let number = context(*agent, Some(name))?;
+            match turn.next.stop {
+                0 => (*agent, code::TURN_HANDLER, number as u64),
+                _ => (*agent, code::TURN_STEP, step(number)),
+            }
+        }
+        Mover::Event(name) => {
+            let mut events = plan.program.events.iter();
+            let number = events.position(|event| event.name == *name);
+            let number = number.ok_or("there is no such event")?;
+            let agent = plan.agent_of_event(number);
+            let agent = agent.ok_or("hardware does this by itself, and nobody can make it")?;
+            (agent, code::TURN_EVENT, number as u64)
+        }
+    };
+    Ok(code::Turn {
+        vcpu: vcpu as u64,
+        kind,
+        at,
+        choices: choices(&turn.next.choices.program)?,
+    })
+}
+
+/// Four bits each.
+fn choices(chosen: &[usize]) -> Result<u64, String> {
+    let mut word = 0;
+    for (place, way) in chosen.iter().enumerate() {
+        if place == 16 || *way > 15 {
+            return Err("it makes more than 16 choices, or one of more than 16 ways".into());
+        }
+        word |= (*way as u64) << (4 * place);
+    }
+    Ok(word)
+}
+
+fn seen(plan: &Plan, schedule: &Schedule, log: &[u64], made: usize) -> Vec<TurnSeen> {
+    let parts = plan.key.parts();
+    let shown = |part: &Part, value: u64| {
+        let mut shown = plan.program.shown.iter();
+        let one = shown.find(|one| one.field == part.field);
+        one.map(|one| {
+            (
+                one.name.clone(),
+                plan.program.show(one.kind, one.most, value),
+            )
+        })
+    };
+    let initial = beginning(plan, schedule);
+    let first = parts
+        .iter()
+        .map(|part| initial.get(&part.field).copied().unwrap_or(0));
+    let mut before: Vec<u64> = first.collect();
+    let mut turns = Vec::new();
+    for (number, turn) in schedule.turns.iter().take(made).enumerate() {
+        let now: Vec<u64> = parts
+            .iter()
+            .enumerate()
+            .map(|(at, part)| log.get(number * parts.len() + at).copied().unwrap_or(0) & part.ones)
+            .collect();
+        let (mut changes, mut differs) = (Vec::new(), Vec::new());
+        for ((part, before), now) in parts.iter().zip(&before).zip(&now) {
+            let (Some((name, new)), Some((_, old))) = (shown(part, *now), shown(part, *before))
+            else {
+                continue;
+            };
+            let expected = turn.after.iter().find(|value| value.name == name);
+            if let Some(expected) = expected.filter(|expected| expected.value != *now) {
+                differs.push((name.clone(), new.clone(), expected.shown.clone()));
+            }
+            if now != before {
+                changes.push((name, old, new));
+            }
+        }
+        turns.push(TurnSeen {
+            name: turn.name.clone(),
+            words: turn.words.clone(),
+            changes,
+            differs,
+            shows: super::judge::broken_states(plan, &now, turn.ends),
+        });
+        before = now;
+    }
+    turns
+}
