@@ -83,10 +83,10 @@ fn a_matrix_in_json_has_the_reason() {
     let ended = interrupted(&["uffd-wp", "--matrix", "--json"], "cell 1 of 12");
     let document: Value = serde_json::from_str(&ended.verify_code(1).stdout).unwrap();
     let cells = document["cells"].as_array().unwrap();
-    assert_eq!(cells.len(), 3 * 12, "a row for each condition of each cell");
-    assert_eq!(cells[35]["verdict"], "undecided");
-    assert_eq!(cells[35]["reason"], "interrupted");
-    assert_eq!(cells[35]["states"], 0);
+    assert_eq!(cells.len(), 4 * 12, "a row for each condition of each cell");
+    assert_eq!(cells[47]["verdict"], "undecided");
+    assert_eq!(cells[47]["reason"], "interrupted");
+    assert_eq!(cells[47]["states"], 0);
 }
 
 /// Before the originals are known, and in the middle of their edits.

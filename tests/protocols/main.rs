@@ -6,6 +6,7 @@ mod diagnostics;
 mod ends;
 mod engine;
 mod hardware;
+mod live;
 mod matrices;
 mod model;
 mod mutants;

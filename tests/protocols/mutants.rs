@@ -194,7 +194,7 @@ fn the_flush_before_a_copy_is_installed_is_needed_by_who_reads() {
     assert_eq!(
         by,
         [
-            vec!["no-lost-store", "no-stale-write"],
+            vec!["no-lost-store", "no-store-missing", "no-stale-write"],
             vec!["no-stale-read"]
         ]
     );

@@ -153,19 +153,35 @@ fn text(step: &Statement) -> String {
     format_statement(step).trim_end_matches(';').into()
 }
 
-/// Before each step, and behind the last one of a block unless that jumps.
+/// Before each step, and behind the last one of a block unless that jumps. The edges of a `live` block
+/// are those of what is in it.
 fn places(view: &View<'_>, site: &Site) -> Vec<(bool, usize)> {
-    let block = site.block.of(&view.checked.scenario);
-    let silent = |one: &Statement| matches!(one.action, Action::Comment(_) | Action::Register(_));
-    let Some(statement) = block.get(site.index).filter(|one| !silent(one)) else {
+    let scenario = &view.checked.scenario;
+    let step = |one: &&Statement| !is_silent(one) && !matches!(one.action, Action::Live { .. });
+    let Some(statement) = site.of(scenario).filter(step) else {
         return Vec::new();
     };
     let mut places = vec![(true, site.index)];
-    let last = block[site.index + 1..].iter().all(silent);
-    if last && !matches!(statement.action, Action::Break | Action::Return) {
+    let jumps = matches!(statement.action, Action::Break | Action::Return);
+    if !jumps && is_last(scenario, site) {
         places.push((false, site.index + 1));
     }
     places
+}
+
+fn is_silent(statement: &Statement) -> bool {
+    matches!(statement.action, Action::Comment(_) | Action::Register(_))
+}
+
+/// Whether nothing comes behind a step in its block, and behind that if it is a `live` block.
+fn is_last(scenario: &Scenario, site: &Site) -> bool {
+    let behind = site.block.of(scenario).get(site.index + 1..);
+    let parent = site.block.parent();
+    behind.unwrap_or_default().iter().all(is_silent)
+        && parent.is_none_or(|parent| match parent.of(scenario).map(|one| &one.action) {
+            Some(Action::Live { .. }) => is_last(scenario, &parent),
+            _ => true,
+        })
 }
 
 /// For each declaration, the steps to invalidate or to wait that every agent who comes there makes

@@ -391,7 +391,8 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(words in proptest::collection::vec(
         proptest::sample::select(vec!["scenario", "x", ";", "{", "}", "agent", "entry", "P", "=", "(", ")",
-            "shared", ":", "flag", "1", "if", "loop", "break", "\"", "//", "\n", "always", "choose", "or", "\u{e9}", "agents", "|", "~exists", "C"]),
+            "shared", ":", "flag", "1", "if", "loop", "break", "\"", "//", "\n", "always", "choose", "or", "\u{e9}", "agents", "|", "~exists", "C",
+            "live", "page", "load", "event", "tlb", "of", "for", "->", "knob"]),
         0..40,
     )) {
         let _ = parse(&words.join(" ")).and_then(check);

@@ -61,6 +61,9 @@ pub enum HardwareOperation {
     DmaRead,
     /// `dma-write`: the device writes.
     DmaWrite,
+    /// `invalidate`: the SMMU is told to drop what it has of the page, by the call from the page-table
+    /// code, and has completed it.
+    Invalidate,
     /// `event`: invalidations of the SMMU go through a notifier's start and end rather than through
     /// the call from the page-table code.
     Event,
@@ -68,12 +71,13 @@ pub enum HardwareOperation {
 
 impl HardwareOperation {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Load,
         Self::Store,
         Self::Increment,
         Self::DmaRead,
         Self::DmaWrite,
+        Self::Invalidate,
         Self::Event,
     ];
 
@@ -85,6 +89,7 @@ impl HardwareOperation {
             Self::Increment => "increment",
             Self::DmaRead => "dma-read",
             Self::DmaWrite => "dma-write",
+            Self::Invalidate => "invalidate",
             Self::Event => "event",
         }
     }
