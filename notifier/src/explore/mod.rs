@@ -39,7 +39,7 @@ pub use outcomes::{Judged, Outcomes, Value, beginnings, outcomes};
 pub use progress::Most;
 pub use report::{Bounds, PropertyReport, Report, Table, Verdict};
 pub use scenarios::{NAMES, embedded};
-pub use schedule::{Astray, Move, Mover, Schedule, Turn, follow};
+pub use schedule::{Astray, MOST_BEGINNINGS, Move, Mover, Schedule, Turn, follow};
 pub use trace::{Difference, Step, Trace};
 pub use turn::Choices;
 pub use whole::{Breach, Conflict, Forced, Unforceable, forced};

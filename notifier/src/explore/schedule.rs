@@ -15,6 +15,9 @@ use super::{Cell, Reductions, compile};
 use crate::scenario::tree::{Demand, Scope};
 use crate::scenario::{Checked, Diagnostic};
 
+/// Ways through `initially` on which a beginning is looked for at most: a file may have any text.
+pub const MOST_BEGINNINGS: usize = 1 << 18;
+
 /// Who makes a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mover {
@@ -101,7 +104,7 @@ pub enum Astray {
     /// Of a variable there is no value, or it is none.
     #[error("{0}")]
     Value(String),
-    /// It does not begin so.
+    /// It does not begin so, or not on the first [`MOST_BEGINNINGS`] ways.
     #[error("the scenario does not begin with these values")]
     Beginning,
     /// A turn can't be made; its number, from 0.
@@ -214,7 +217,7 @@ fn beginning<const W: usize>(
             .iter()
             .all(|(field, value)| field.get(state) == *value)
     };
-    let found = machine.beginning(|begun, _| is_it(begun))?;
+    let found = machine.beginning(MOST_BEGINNINGS, |begun, _| is_it(begun))?;
     found.ok_or(Astray::Beginning)
 }
 
@@ -259,13 +262,17 @@ impl<'a, const W: usize> Machine<'a, W> {
     }
 
     /// The first beginning of which this is so: before anybody does anything, and after what agents do
-    /// before their first step.
-    pub(super) fn beginning(
+    /// before their first step. It is looked for on so many ways at most.
+    fn beginning(
         &self,
+        most: usize,
         is_it: impl Fn(&State<W>, &State<W>) -> bool,
     ) -> Result<Option<(State<W>, State<W>)>, Mistake> {
         let (mut ways, mut found) = (self.beginnings(), Vec::new());
-        while self.set_up(&mut ways, &mut found)? {
+        for _ in 0..most {
+            if !self.set_up(&mut ways, &mut found)? {
+                return Ok(None);
+            }
             for begun in found.drain(..) {
                 if let Some(Edge { state, .. }) = self.settle(begun)?
                     && is_it(&begun.state, &state)
@@ -277,13 +284,18 @@ impl<'a, const W: usize> Machine<'a, W> {
         Ok(None)
     }
 
+    /// The beginning of a way that was found, which a search has had within its limits.
+    fn begun(&self, first: &State<W>) -> Result<Option<(State<W>, State<W>)>, Mistake> {
+        self.beginning(usize::MAX, |_, settled| settled == first)
+    }
+
     /// A way that was found, as turns. `None` only if it is no way of this machine.
     pub(super) fn schedule(
         &self,
         way: &Way<W>,
         again: Option<usize>,
     ) -> Result<Option<Schedule>, Mistake> {
-        let Some((begun, mut state)) = self.beginning(|_, settled| *settled == way.first)? else {
+        let Some((begun, mut state)) = self.begun(&way.first)? else {
             return Ok(None);
         };
         let mut turns = Vec::new();

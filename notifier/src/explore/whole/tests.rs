@@ -143,6 +143,14 @@ fn others_may_move_before_an_operation_begins() {
         movers(&schedule),
         [Mover::Agent(0), Mover::Agent(1), Mover::Agent(1)]
     );
+    // It begins at its first instruction, though that was made before others could move.
+    let text = &text.replace("forbidden q ever", "forbidden q finally");
+    let found = super::tests::schedule(text, condition("q"));
+    let of_a = moves(&found)
+        .into_iter()
+        .filter(|one| one.mover == Mover::Agent(0));
+    let stops: Vec<usize> = of_a.map(|one| one.stop).collect();
+    assert_eq!(stops[..2], [0, 1]);
 }
 
 /// A loop leads back to the first instruction of the operation, which is not over for that; a loop
@@ -326,6 +334,25 @@ fn turns_that_can_not_be_made_are_refused() {
     refused(text, &bad, "twice");
     bad.initial[3].name = "other".into();
     refused(text, &bad, "no variable is called `other`");
+}
+
+/// A file may have a text with more beginnings than anybody can go through.
+#[test]
+fn a_beginning_is_not_looked_for_for_ever() {
+    let text = |flags: usize| {
+        let choose = |at: usize| format!("choose {{ f[{at}] = 1; }} or {{ f[{at}] = 0; }}");
+        let all: String = (0..flags).map(choose).collect();
+        format!(
+            "scenario x; shared f[{flags}]: flag; initially {{ {all} }} agent a {{ f[0] = 0; }} always q: 1;"
+        )
+    };
+    // The last of them all.
+    let follow = |flags: usize| {
+        let begins: Vec<_> = (0..flags).map(|at| (format!("f[{at}]"), 0)).collect();
+        follow(&checked(&text(flags)), &Cell::default(), &begins, &[], None)
+    };
+    assert!(follow(10).is_ok());
+    assert_eq!(follow(30), Err(Astray::Beginning));
 }
 
 #[test]
