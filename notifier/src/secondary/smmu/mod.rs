@@ -31,6 +31,7 @@ mod queue;
 mod record;
 mod regime;
 pub mod spec;
+mod stage2;
 mod stall;
 mod streams;
 mod structures;
@@ -68,6 +69,7 @@ pub use regime::{Binding, Context, Requester, SecondStage};
 pub use spec::{
     AtcScope, Command, Levels, RangeOperand, Resume, Signal, Stag, TlbiSpan, TlbiVa, Ttl,
 };
+pub use stage2::Stage2Tlb;
 pub use stall::{MOST_STALLED, Stalled};
 pub use sva::{EndInvalidates, Sva};
 pub use transaction::Transaction;

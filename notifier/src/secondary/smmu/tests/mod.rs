@@ -7,6 +7,7 @@ mod marks;
 mod programming;
 mod races;
 mod regressions;
+mod stage2_tlb;
 mod stages;
 
 use std::sync::Arc;
