@@ -102,6 +102,11 @@ pub const LITMUS: u64 = 19;
 /// A batch of what [`probe`](super::probe) lists under the number `a`; `b` and `c` are as it says.
 pub const PROBE: u64 = 20;
 
+/// Adds 1 to the 64-bit word at `a`, then to that one page further on, and so on for `b` pages (not
+/// 0), again and again until the 64-bit word at `c` is not 0. Each addition is a load and a store.
+/// `value` is how many there were.
+pub const COUNT: u64 = 21;
+
 /// The SMMU's command queue has not stopped; else the value is CMDQ_CONS.ERR, and 127 where that
 /// says nothing.
 pub const CMDQ_OK: u64 = 0;

@@ -12,7 +12,7 @@ use entry::Protocol;
 use upgrade::Upgrades;
 
 use crate::abi::op::{self, Op, OpResult};
-use crate::abi::{pattern, port, smmu};
+use crate::abi::{layout, pattern, port, smmu};
 use crate::rt::arch::{self, Memory};
 use crate::rt::{Fault, Spin, Vcpu, VcpuSet, Width, exit, shoot_down};
 
@@ -105,6 +105,7 @@ impl Interpreter {
             op::SHOOT_DOWN => Ok(shoot_down(VcpuSet::of_bits(b), a).count()),
             op::LITMUS => self.litmus(),
             op::PROBE => self.probe(a, b, c),
+            op::COUNT => self.count(a, b, c),
             _ => Err(Stop::Bad),
         }
     }
@@ -162,6 +163,19 @@ impl Interpreter {
             differing += u64::from(word != pattern::word(seed, index));
         }
         Ok(differing)
+    }
+
+    /// Counts in one word of each page in turn. It has no limit of its own, like waiting.
+    fn count(&mut self, address: u64, pages: u64, stop: u64) -> Result<u64, Stop> {
+        let mut counted = 0_u64;
+        while self.load(stop, Width::Eight)? == 0 {
+            let page = counted.checked_rem(pages).ok_or(Stop::Bad)?;
+            let at = address.wrapping_add(layout::PAGE.wrapping_mul(page));
+            let word = self.load(at, Width::Eight)?;
+            self.store(at, word.wrapping_add(1), Width::Eight)?;
+            counted = counted.wrapping_add(1);
+        }
+        Ok(counted)
     }
 
     /// Puts a fault into the result.
