@@ -2,15 +2,18 @@
 //! have a process of their own, and take turns in it.
 
 use std::fs;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use guest::images::HOSTILE;
+use tests::host::say;
 use tests::lab::{Lab, on_every_tracker};
 use tests::op;
 use vmm::live::flagship::Flagship;
 use vmm::machine::{Machine, MachineConfig};
 use vmm::policy::UpgradePolicy;
+use vmm::primary::{self, Omission, PrimaryConfig, PrimaryError, Subject};
 
 /// Machines in a row.
 const MACHINES: usize = 20;
@@ -155,6 +158,29 @@ fn a_machine_that_can_t_be_built_leaves_nothing_behind() {
                 ..lab.config()
             };
             assert!(Machine::new(&lab.kvm, &config).is_err());
+        }
+    });
+}
+
+#[test]
+fn a_host_that_takes_memory_and_gives_it_back_leaves_nothing_behind() {
+    verify_nothing_left(|lab| {
+        for subject in [Subject::Mprotect, Subject::DirtyLog, Subject::UffdWp] {
+            for omission in [Omission::Nothing, Omission::Answer] {
+                let config = PrimaryConfig {
+                    subject,
+                    vcpus: 2,
+                    tries: 20,
+                    pages: 4,
+                    limit: Duration::from_millis(200),
+                    omission,
+                };
+                match primary::run(&lab.kvm, &config, &AtomicBool::new(false)) {
+                    Ok(_) => {}
+                    Err(PrimaryError::Host(reason)) => say(&format!("no {subject}: {reason}")),
+                    Err(error) => panic!("{error}"),
+                }
+            }
         }
     });
 }

@@ -15,4 +15,5 @@ mod litmus;
 mod parallel;
 mod probes;
 mod scan;
+mod primary;
 mod trackers;

@@ -15,6 +15,7 @@
 //! | [`live`] | scenarios on a machine |
 //! | [`doctor`] | what this host offers, as far as it can be tried |
 //! | [`probe`] | what this host does with translations |
+//! | [`primary`] | what the host takes from a running guest and gives back, mirrored to a stage 2 |
 //! | [`report`], [`cli`] | what the user sees and says |
 
 pub mod arch;
@@ -33,6 +34,7 @@ pub mod mirror;
 pub mod page_tables;
 pub mod policy;
 pub mod probe;
+pub mod primary;
 pub mod report;
 pub mod tracker;
 pub mod vcpu;

@@ -100,6 +100,7 @@ pub(super) fn machine(
         protocol: protocol(config.tracker),
         format,
         buses: Arc::new(buses),
+        refusals: None,
         engine,
         scanner,
         console,

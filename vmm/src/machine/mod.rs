@@ -34,6 +34,7 @@ use crate::policy::UpgradePolicy;
 use crate::tracker::TrackerKind;
 use crate::tracker::scan::Scanner;
 use crate::vcpu::Buses;
+use crate::vcpu::{Buses, Refusals};
 
 /// The guest's address space as the SMMU tags it.
 pub const ASID: Asid = Asid(1);
@@ -95,6 +96,8 @@ pub struct Machine {
     protocol: u64,
     format: Arc<dyn Format>,
     buses: Arc<Buses>,
+    /// Who answers where the host refuses vCPUs memory.
+    refusals: Option<Arc<dyn Refusals>>,
     engine: Engine,
     scanner: Option<Arc<Scanner>>,
     console: Arc<Console>,
@@ -141,6 +144,17 @@ impl Machine {
     /// Guest memory.
     pub fn ram(&self) -> &Ram {
         &self.ram
+    }
+
+    /// The virtual machine as KVM has it.
+    pub(crate) fn vm(&self) -> &Arc<VmFd> {
+        &self.vm
+    }
+
+    /// From now on `who` answers where the host refuses a vCPU an access to guest memory; without
+    /// anybody, such a vCPU ends.
+    pub(crate) fn answer_refusals(&mut self, who: Arc<dyn Refusals>) {
+        self.refusals = Some(who);
     }
 
     /// The root of the guest's page tables.

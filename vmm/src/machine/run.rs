@@ -231,6 +231,7 @@ impl Machine {
                     index: VcpuIndex(index),
                     vcpu,
                     buses: Arc::clone(&self.buses),
+                    refusals: self.refusals.clone(),
                     ends: ends.clone(),
                     bell: bell.map_err(MachineError::resource("event descriptor"))?,
                 })

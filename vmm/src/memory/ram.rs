@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use notifier::addr::{AddrRange, Address, Gpa};
 use notifier::paging::{NoMemory, SystemMemory, TableMemory, TableMemoryMut};
 use vm_memory::{
-    Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileMemory,
+    Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
+    VolatileMemory,
 };
 
 use super::Layout;
@@ -56,6 +57,23 @@ impl Ram {
     /// The memory map it was made for.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The same memory, mapped once more: what the host does to the first mapping's protection does
+    /// not bind who uses this one, as it does not bind a device.
+    ///
+    /// # Errors
+    /// If the host does not map it.
+    pub fn alias(&self) -> io::Result<Self> {
+        let regions = self.memory.iter().map(|region| {
+            let length = usize::try_from(region.len()).unwrap_or(usize::MAX);
+            (region.start_addr(), length, region.file_offset().cloned())
+        });
+        let memory = GuestMemoryMmap::from_ranges_with_files(regions);
+        Ok(Self {
+            memory: memory.map_err(io::Error::other)?,
+            layout: self.layout,
+        })
     }
 
     /// The memory as vm-memory has it.

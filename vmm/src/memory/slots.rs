@@ -53,9 +53,86 @@ pub(crate) fn map_into(vm: &VmFd, ram: &Ram, pool: PageTableSlot) -> Result<(), 
             memory_size: region.len(),
             userspace_addr: region.as_ptr() as u64,
         };
+    for mut mapping in mappings(ram) {
+        let trapped = ram.is_page_table(Gpa::new(mapping.guest_phys_addr), 1);
+        if trapped && pool == PageTableSlot::ReadOnly {
+            mapping.flags = KVM_MEM_READONLY;
+        }
         // SAFETY: the host range is one of `ram`'s mappings, whole; the caller keeps `ram`, and
         // with it the mapping, until after `vm` is gone. Regions do not overlap.
         unsafe { vm.set_user_memory_region(mapping)? };
     }
     Ok(())
+}
+
+/// Whether KVM writes down which pages of a slot the vCPUs write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DirtyLogging {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+}
+
+/// An ordinary memory slot, whose logging can be switched.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    mapping: kvm_userspace_memory_region,
+    /// Keeps the mapping.
+    _ram: Ram,
+}
+
+impl Slot {
+    /// The slot that [`map_into`] makes of the region of `ram` with `address` in it; `None` if there
+    /// is none, or if it is the page-table pool's.
+    pub(crate) fn at(ram: &Ram, address: Gpa) -> Option<Self> {
+        let has = |mapping: &kvm_userspace_memory_region| {
+            let offset = address.raw().checked_sub(mapping.guest_phys_addr);
+            offset.is_some_and(|offset| offset < mapping.memory_size)
+        };
+        let mapping = mappings(ram).find(has)?;
+        (!ram.is_page_table(address, 1)).then(|| Self {
+            mapping,
+            _ram: ram.clone(),
+        })
+    }
+
+    /// Its first address.
+    pub(crate) fn start(&self) -> Gpa {
+        Gpa::new(self.mapping.guest_phys_addr)
+    }
+
+    /// Switches the log.
+    pub(crate) fn log(&self, vm: &VmFd, logging: DirtyLogging) -> Result<(), kvm_ioctls::Error> {
+        let flags = match logging {
+            DirtyLogging::On => KVM_MEM_LOG_DIRTY_PAGES,
+            DirtyLogging::Off => 0,
+        };
+        let mapping = kvm_userspace_memory_region {
+            flags,
+            ..self.mapping
+        };
+        // SAFETY: the host range is the one that the slot has already, a mapping that the `Ram` of
+        // this keeps; only the flags change, for which KVM keeps the slot.
+        unsafe { vm.set_user_memory_region(mapping) }
+    }
+
+    /// One bit a page, the first page's lowest: what vCPUs wrote since the last time; from now on
+    /// KVM writes down anew.
+    pub(crate) fn take_log(&self, vm: &VmFd) -> Result<Vec<u64>, kvm_ioctls::Error> {
+        let bytes = usize::try_from(self.mapping.memory_size).unwrap_or(usize::MAX);
+        vm.get_dirty_log(self.mapping.slot, bytes)
+    }
+}
+
+/// The regions as KVM is given them, without flags.
+fn mappings(ram: &Ram) -> impl Iterator<Item = kvm_userspace_memory_region> {
+    let regions = (0..).zip(ram.backend().iter());
+    regions.map(|(slot, region)| kvm_userspace_memory_region {
+        slot,
+        flags: 0,
+        guest_phys_addr: region.start_addr().0,
+        memory_size: region.len(),
+        userspace_addr: region.as_ptr() as u64,
+    })
 }

@@ -5,5 +5,5 @@ mod run;
 mod thread;
 
 pub use end::{EndedAt, VcpuEnd, VcpuIndex};
-pub(crate) use run::Buses;
+pub(crate) use run::{Buses, Refusals};
 pub(crate) use thread::{Ended, Vcpu, VcpuStart, enable_kicks};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvm_ioctls::{VcpuExit, VcpuFd};
+use notifier::addr::Gpa;
 
 use super::{VcpuEnd, VcpuIndex};
 use crate::bus::{Bus, Flow};
@@ -16,11 +17,30 @@ pub(crate) struct Buses {
     pub(crate) ports: Bus,
 }
 
+/// Who answers where the host refused a vCPU an access to guest memory.
+pub(crate) trait Refusals: Send + Sync {
+    /// KVM could not make an access in the page at this address, which not every KVM tells. To go on
+    /// is to have the vCPU try again.
+    fn refused(&self, page: Option<Gpa>) -> Flow;
+}
+
+/// Where nobody answers.
+pub(super) struct Unanswered;
+
+impl Refusals for Unanswered {
+    fn refused(&self, page: Option<Gpa>) -> Flow {
+        let at = page.map_or("somewhere".into(), |page| page.to_string());
+        failed(format!(
+            "the host refuses an access to guest memory at {at}"
+        ))
+    }
+}
+
 /// Runs `vcpu` until it ends, or until `stop` is set and it is kicked.
 pub(super) fn run(
     vcpu: &mut VcpuFd,
     index: VcpuIndex,
-    buses: &Buses,
+    (buses, refusals): (&Buses, &dyn Refusals),
     stop: &AtomicBool,
 ) -> VcpuEnd {
     loop {
@@ -28,7 +48,9 @@ pub(super) fn run(
             return VcpuEnd::Stopped;
         }
         let flow = match vcpu.run() {
+            Ok(VcpuExit::MemoryFault { gpa, .. }) => refusals.refused(Some(Gpa::new(gpa))),
             Ok(exit) => dispatch(exit, index, buses),
+            Err(error) if error.errno() == libc::EFAULT => refusals.refused(None),
             Err(error) => resume(error),
         };
         if let Flow::Break(end) = flow {

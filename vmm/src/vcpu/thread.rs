@@ -24,7 +24,7 @@ use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use super::VcpuIndex;
 use super::end::EndedAt;
-use super::run::{SharedBuses, run};
+use super::run::{Refusals, SharedBuses, Unanswered, run};
 use crate::arch;
 
 /// How long a kicked vCPU may take to end. It takes microseconds; a host that swaps, longer.
@@ -47,6 +47,8 @@ pub(crate) struct VcpuStart {
     pub(crate) vcpu: VcpuFd,
     /// What it can reach.
     pub(crate) buses: SharedBuses,
+    /// Who answers for memory that the host refuses it.
+    pub(crate) refusals: Option<Arc<dyn Refusals>>,
     /// Where its end goes...
     pub(crate) ends: Sender<Ended>,
     /// ...and what rings then.
@@ -130,7 +132,8 @@ impl Drop for Vcpu {
 
 fn body(mut start: VcpuStart, stop: &AtomicBool) {
     let index = start.index;
-    let end = run(&mut start.vcpu, index, &start.buses, stop);
+    let refusals = start.refusals.as_deref().unwrap_or(&Unanswered);
+    let end = run(&mut start.vcpu, index, (&start.buses, refusals), stop);
     let instruction = arch::instruction_pointer(&start.vcpu).ok().map(Gva::new);
     log::debug!("{index}: {end}");
     let at = EndedAt { end, instruction };
