@@ -13,6 +13,7 @@ mod memory;
 mod output;
 mod payload;
 mod policies;
+mod probe;
 mod runner;
 mod trace_out;
 mod usage;

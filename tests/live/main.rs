@@ -13,7 +13,7 @@ mod invalidation;
 mod knobs;
 mod litmus;
 mod parallel;
+mod primary;
 mod probes;
 mod scan;
-mod primary;
 mod trackers;

@@ -1,5 +1,7 @@
 //! Probes of this host.
 
+mod primary;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,8 @@ pub(super) enum Probe {
         #[arg(long, value_name = "S", default_value_t = 1)]
         seed: u64,
     },
+    #[command(flatten)]
+    Primary(primary::Probe),
     /// Is an old translation used after its entry has changed?
     #[command(after_help = STALE_CODES)]
     StaleTlb {
@@ -77,6 +81,7 @@ impl Tries {
 /// `before`: the device that was named before the command.
 pub(super) fn run(probe: &Probe, before: Option<PathBuf>, as_json: bool) -> Exit {
     let done = match probe {
+        Probe::Primary(probe) => return probe.run(as_json),
         Probe::DirtyRace { tries, seed } => dirty_race(tries, *seed, before, as_json),
         Probe::StaleTlb { tries } => stale_tlb(tries, before, as_json),
     };

@@ -33,7 +33,6 @@ use crate::page_tables::{Built, WINDOW_PAGES};
 use crate::policy::UpgradePolicy;
 use crate::tracker::TrackerKind;
 use crate::tracker::scan::Scanner;
-use crate::vcpu::Buses;
 use crate::vcpu::{Buses, Refusals};
 
 /// The guest's address space as the SMMU tags it.

@@ -8,5 +8,4 @@ mod slots;
 pub use iommu::{InFlight, MOST_BYTES, SmmuIommu};
 pub use layout::{Layout, LayoutError, MemoryConfig};
 pub use ram::{OutsideMemory, Ram};
-pub(crate) use slots::{PageTableSlot, map_into, page_table_slot};
-pub(crate) use slots::{DirtyLogging, PageTableSlot, Slot, map_into};
+pub(crate) use slots::{DirtyLogging, PageTableSlot, Slot, map_into, page_table_slot};

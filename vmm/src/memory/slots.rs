@@ -44,19 +44,9 @@ fn is_pool(ram: &Ram, start: u64) -> bool {
 ///
 /// The caller keeps a copy of `ram` for as long as `vm` lives.
 pub(crate) fn map_into(vm: &VmFd, ram: &Ram, pool: PageTableSlot) -> Result<(), kvm_ioctls::Error> {
-    for (slot, region) in (0..).zip(ram.backend().iter()) {
-        let start = region.start_addr().0;
-        let mapping = kvm_userspace_memory_region {
-            slot,
-            flags: if is_pool(ram, start) { pool.flags() } else { 0 },
-            guest_phys_addr: start,
-            memory_size: region.len(),
-            userspace_addr: region.as_ptr() as u64,
-        };
     for mut mapping in mappings(ram) {
-        let trapped = ram.is_page_table(Gpa::new(mapping.guest_phys_addr), 1);
-        if trapped && pool == PageTableSlot::ReadOnly {
-            mapping.flags = KVM_MEM_READONLY;
+        if is_pool(ram, mapping.guest_phys_addr) {
+            mapping.flags = pool.flags();
         }
         // SAFETY: the host range is one of `ram`'s mappings, whole; the caller keeps `ram`, and
         // with it the mapping, until after `vm` is gone. Regions do not overlap.

@@ -540,6 +540,8 @@ impl<'a, 'b> Writer<'a, 'b> {
             }
         }
         match &operation.result {
+            // It can't fail, and says nothing.
+            None if operation.what == HardwareOperation::Invalidate => {}
             Some(result) => self.put_result(at, result),
             None => {
                 let nobody = self.lowering.places.register();
@@ -597,6 +599,9 @@ impl<'a, 'b> Writer<'a, 'b> {
             HardwareOperation::Increment => (code::INCREMENT, page, 0),
             HardwareOperation::DmaRead => (code::DMA, page, 0),
             HardwareOperation::DmaWrite => (code::DMA, page, 1),
+            HardwareOperation::Invalidate => {
+                (code::NOTIFY, page, self.kind(operation.code.start).into())
+            }
             HardwareOperation::Event => return Err("an event is no access".into()),
         })
     }
