@@ -3,7 +3,7 @@
 use notifier::explore::program::{Instr, Program, Role, executable};
 use notifier::explore::{Cell, NAMES};
 use notifier::mutate::{edits, mutants};
-use notifier::scenario::tree::{Action, Binding, Item, Scenario, Statement};
+use notifier::scenario::tree::{Action, Item, Scenario, Statement};
 use notifier::scenario::{Checked, check, format};
 
 use crate::{report, reports, scenario};

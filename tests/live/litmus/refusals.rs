@@ -80,8 +80,8 @@ fn bad_bodies() -> Vec<(&'static str, Vec<u64>)> {
         ("a key in a body", vec![one, plain(KEY)]),
         ("a log in a body", vec![one, plain(LOG)]),
     ];
-    let known = [0..17, 20..25, 28..38, 40..46, 50..57, 60..62];
-    let unknown = (0..256).filter(|code| !known.iter().any(|all| all.contains(code)));
+    // The first and the last of each gap between operations that there are.
+    let unknown = [17, 19, 25, 27, 38, 39, 46, 49, 57, 59, 62, 255];
     bodies.extend(unknown.map(|code| ("an operation", vec![plain(code)])));
     bodies.push(("a jump", vec![instruction(JUMP, 0, far)]));
     bodies.push(("a jump far away", vec![instruction(JUMP, 0, 0xffff_ffff)]));

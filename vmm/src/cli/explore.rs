@@ -21,6 +21,7 @@ use crate::report;
 pub(super) use arguments::Explore;
 use search::{Explored, explore_all};
 pub(super) use target::{Chosen, Loaded, bytes, bytes_up_to, load};
+pub(super) use trace_out::{Sink, way};
 
 pub(super) fn explore(arguments: &Explore, as_json: bool) -> Exit {
     let told = match (arguments.mutate, arguments.repair, arguments.elide) {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod batch;
+mod found;
 mod json;
 mod list;
 mod replay;

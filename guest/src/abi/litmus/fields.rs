@@ -127,7 +127,9 @@ impl Fields {
 /// Whether a field is a run of bits within an entry, on either side.
 fn is_sound(map: &FieldMap) -> bool {
     let fits = |lowest: u64| lowest < 64 && map.ones << lowest >> lowest == map.ones;
-    let is_run = map.ones != 0 && map.ones & map.ones.wrapping_add(1) == 0;
+    // A frame of which there is but one takes no bit.
+    let is_run = map.ones & map.ones.wrapping_add(1) == 0;
+    let is_run = is_run && (map.ones != 0 || map.is_frame != 0);
     is_run && fits(map.scenario) && (map.is_frame != 0 || fits(map.entry))
 }
 

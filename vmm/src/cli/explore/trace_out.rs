@@ -70,7 +70,10 @@ fn broken(report: &Report) -> Vec<(Breach, TracedVerdict, Option<Demand>)> {
 }
 
 /// The turns, or why there are none.
-fn way(forced: Forced, demand: Option<Demand>) -> Result<explore::Schedule, String> {
+pub(in super::super) fn way(
+    forced: Forced,
+    demand: Option<Demand>,
+) -> Result<explore::Schedule, String> {
     match forced {
         Forced::Way(_, schedule) => Ok(*schedule),
         Forced::Unforceable(_, told) => Err(told.reason()),
@@ -86,7 +89,7 @@ fn way(forced: Forced, demand: Option<Demand>) -> Result<explore::Schedule, Stri
 ///
 /// A file that is there is replaced when the new one is complete, and stays as it is if it can't be;
 /// what is no regular file is written to.
-pub(super) struct Sink {
+pub(in super::super) struct Sink {
     shown: String,
     place: Place,
 }
@@ -111,7 +114,7 @@ impl Drop for Unfinished {
 
 impl Sink {
     /// Sees whether something can be written there, and leaves nothing.
-    pub(super) fn new(path: &Path) -> Result<Self, String> {
+    pub(in super::super) fn new(path: &Path) -> Result<Self, String> {
         let shown = on_one_line(&path.display().to_string());
         let place = place(path).map_err(|error| cannot(&shown, error))?;
         Ok(Self { shown, place })
@@ -123,9 +126,13 @@ impl Sink {
             checked: one.checked,
             cells: one.traced,
         });
-        let document = TraceFile {
+        self.save(&TraceFile {
             scenarios: scenarios.collect(),
-        };
+        })
+    }
+
+    /// Writes the file.
+    pub(in super::super) fn save(self, document: &TraceFile) -> Result<(), String> {
         let text = document.write();
         let text = text.map_err(|error| cannot(&self.shown, error))?;
         let text = in_json(&text) + "\n";

@@ -24,7 +24,8 @@ pub(in super::super) struct Running {
     #[arg(long, value_name = "VARIANT", requires = "targets")]
     pub(super) hardware: Option<String>,
 
-    /// How often each cell is run [default: 10000]
+    /// How often each cell is run [default: 10000]; a cell that has not finished after a minute and a
+    /// second for each thousand runs (or after --limit) is stopped, and told as partial
     #[arg(long, value_name = "N", requires = "targets",
           value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     runs: Option<u64>,
@@ -36,6 +37,16 @@ pub(in super::super) struct Running {
     /// How a step that is a single store is carried out [default: locked]
     #[arg(long, value_enum, requires = "targets")]
     stores: Option<Stores>,
+
+    /// Write a file for `replay`: the shortest way that can be forced to each condition that was seen
+    /// broken
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "targets",
+        conflicts_with = "unjudged"
+    )]
+    pub(super) trace_out: Option<PathBuf>,
 
     /// Do not ask the explorer what is allowed: only count outcomes
     #[arg(long, requires = "targets")]
@@ -73,10 +84,13 @@ impl Running {
     /// How each cell is run, within `limit`.
     pub(super) fn batch(&self, limit: Option<Duration>) -> Batch {
         let usual = Batch::default();
+        let runs = self.runs.unwrap_or(usual.runs);
+        // A minute, and a second more for each thousand runs.
+        let usual_limit = usual.limit + Duration::from_secs(runs / 1000);
         Batch {
-            runs: self.runs.unwrap_or(usual.runs),
+            runs,
             seed: self.seed.unwrap_or(usual.seed),
-            limit: limit.unwrap_or(usual.limit),
+            limit: limit.unwrap_or(usual_limit),
             ..usual
         }
     }

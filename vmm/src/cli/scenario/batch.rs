@@ -12,9 +12,9 @@ use signal_hook::flag;
 
 use super::super::args::Setup;
 use super::super::exit::Exit;
-use super::super::explore::Loaded;
+use super::super::explore::{Loaded, Sink};
 use super::arguments::Running;
-use super::{Refused, Told, json, loaded, text};
+use super::{Refused, Told, found, json, loaded, text};
 use crate::host::{self, KvmKind};
 use crate::live::scenario::{Batch, Judgement, NoPlan, Plan, Ran, Refusal, allowed, judge};
 use crate::machine::MachineError;
@@ -58,6 +58,8 @@ pub(super) struct All {
 
 pub(super) fn run(setup: &Setup, arguments: &Running) -> Told {
     let loaded = loaded(&arguments.targets, arguments.chosen())?;
+    let sink = arguments.trace_out.as_deref().map(Sink::new);
+    let sink = sink.transpose().map_err(|message| (message, Exit::Usage))?;
     let kvm = host::open(&setup.kvm)
         .map_err(MachineError::from)
         .map_err(host_error)?;
@@ -73,12 +75,20 @@ pub(super) fn run(setup: &Setup, arguments: &Running) -> Told {
         batch: runner.batch,
         scenarios: scenarios.collect::<Result<_, _>>()?,
     };
-    let exit = exit(&all, loaded.len() == 1 && all.cells().count() == 1);
+    let exit = exit(&all);
+    let unwritten = sink.and_then(|sink| found::write(sink, loaded, &all.scenarios).err());
     let told = match setup.json {
         true => json::batch(&all),
         false => text::batch(&all),
     };
-    Ok((told, exit))
+    Ok(match unwritten {
+        // What was seen is not lost with the file.
+        Some((message, exit)) => {
+            log::error!("{message}");
+            (told, exit)
+        }
+        None => (told, exit),
+    })
 }
 
 pub(super) fn host_error(error: MachineError) -> Refused {
@@ -182,14 +192,14 @@ impl All {
     }
 }
 
-/// 0 if everything was run to its end, and nothing was seen that is forbidden or not allowed; a cell
-/// that no machine can run counts only where it is the only one.
-fn exit(all: &All, single: bool) -> Exit {
+/// 0 if everything was run to its end, and nothing was seen that is forbidden or not allowed; 3 if no
+/// machine here can run any of it.
+fn exit(all: &All) -> Exit {
     let refused = all
         .cells()
         .filter(|done| matches!(done.came, Came::Refused(_)))
         .count();
-    if refused == all.cells().count() && (single || refused > 0) {
+    if refused > 0 && refused == all.cells().count() {
         return Exit::Host;
     }
     match all.cells().all(is_good) {
@@ -203,7 +213,7 @@ fn is_good(done: &Done) -> bool {
         Came::Ran { ran, judgement, .. } => {
             let mut conditions = judgement.conditions.iter();
             let violated = conditions.any(|condition| condition.is_violated(ran.runs));
-            ran.cut.is_none() && !violated && judgement.unsound().next().is_none()
+            ran.cut.is_none() && !violated && judgement.is_sound()
         }
         Came::Refused(_) => true,
         Came::NotBegun => false,

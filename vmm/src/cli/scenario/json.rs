@@ -51,6 +51,8 @@ struct RanDocument<'a> {
     conditions: Vec<ConditionDocument<'a>>,
     /// Whether every outcome is allowed; null if that is not known.
     sound: Option<bool>,
+    /// Whether the explorer knows of runs that need not end; null if all did, or if it was not asked.
+    hang_is_allowed: Option<bool>,
     /// How many outcomes the explorer allows, or null.
     allowed: Option<usize>,
     /// How many of those were seen.
@@ -130,7 +132,8 @@ fn ran(came: &Came) -> Option<RanDocument<'_>> {
         partial: ran.cut.as_ref().map(why),
         outcomes: judgement.outcomes.iter().map(outcome).collect(),
         conditions: judgement.conditions.iter().map(condition).collect(),
-        sound: allowed.map(|_| judgement.unsound().next().is_none()),
+        sound: allowed.map(|_| judgement.is_sound()),
+        hang_is_allowed: judgement.hang_is_allowed,
         allowed,
         covered: judgement.covered,
     })

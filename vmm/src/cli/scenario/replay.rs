@@ -225,6 +225,18 @@ fn text(all: &[Tried]) -> String {
     text
 }
 
+/// The turns up to the end of a circle's first round, and all if the machine left it.
+fn told(replayed: &Replayed) -> &[TurnSeen] {
+    let all = &replayed.turns[..];
+    match replayed.circle.filter(|_| replayed.agrees()) {
+        Some((first, rounds)) => {
+            let round = all.len().saturating_sub(first) / rounds as usize;
+            &all[..first + round]
+        }
+        None => all,
+    }
+}
+
 fn made(text: &mut String, replayed: &Replayed) {
     let width = replayed
         .turns
@@ -232,7 +244,7 @@ fn made(text: &mut String, replayed: &Replayed) {
         .map(|turn| turn.name.chars().count())
         .max()
         .unwrap_or(0);
-    for (number, turn) in (1..).zip(&replayed.turns) {
+    for (number, turn) in (1..).zip(told(replayed)) {
         let _ = writeln!(text, "  {number:3}  {:width$}  {}", turn.name, turn.words);
         for (name, before, after) in &turn.changes {
             let _ = writeln!(text, "       {:width$}    {name}: {before} -> {after}", "");
@@ -241,6 +253,13 @@ fn made(text: &mut String, replayed: &Replayed) {
             let line = format!("{name} is {seen}; the explorer says {expected}");
             let _ = writeln!(text, "       {:width$}    DIFFERS: {line}", "");
         }
+    }
+    if let Some((first, rounds)) = replayed.circle.filter(|_| replayed.agrees()) {
+        let first = first + 1;
+        let _ = writeln!(
+            text,
+            "  and so on from {first}; the machine went round {rounds} times"
+        );
     }
     if let Some(cut) = &replayed.cut {
         let _ = writeln!(text, "  PARTIAL: {}", why(cut));
@@ -252,6 +271,11 @@ fn made(text: &mut String, replayed: &Replayed) {
 
 fn verdict(tried: &Tried, replayed: &Replayed) -> String {
     let condition = &tried.condition;
+    if replayed.circle.is_some() && replayed.agrees() {
+        return format!(
+            "as the trace says: without {condition} for ever, in a circle on the machine"
+        );
+    }
     match (replayed.agrees(), replayed.shows(condition)) {
         (true, true) => format!("as the trace says, and {condition} is seen broken on the machine"),
         (true, false) => format!(

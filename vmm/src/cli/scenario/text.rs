@@ -157,19 +157,29 @@ fn seen(condition: &Condition, runs: u64) -> String {
 }
 
 pub(super) fn soundness(judgement: &Judgement) -> String {
-    let unsound = judgement.unsound().count();
-    match (&judgement.allowed, unsound) {
-        (Err(Bound::Interrupted), _) => "not held against the explorer".into(),
-        (Err(_), _) => "not held against the explorer, which did not come to an end".into(),
-        (Ok(allowed), 0) => format!(
+    let allowed = match &judgement.allowed {
+        Err(Bound::Interrupted) => return "not held against the explorer".into(),
+        Err(_) => return "not held against the explorer, which did not come to an end".into(),
+        Ok(allowed) => allowed,
+    };
+    let outcomes = match judgement.unsound().count() {
+        0 => format!(
             "sound: every outcome is one that the explorer allows; {} of its {allowed} were seen",
             judgement.covered
         ),
-        (Ok(_), unsound) => format!(
+        unsound => format!(
             "UNSOUND: {} that the explorer does not allow: the model is wrong, or the hardware",
             counted(unsound as u64, "outcome")
         ),
-    }
+    };
+    let hang = match judgement.hang_is_allowed {
+        None => "",
+        Some(true) => "\nthe explorer knows of runs that need not end: this is one",
+        Some(false) => {
+            "\nUNSOUND: by the explorer every run can come to its end, and this one did not"
+        }
+    };
+    format!("{outcomes}{hang}")
 }
 
 fn summary(all: &All) -> String {
@@ -178,7 +188,7 @@ fn summary(all: &All) -> String {
         match &done.came {
             Came::Ran { judgement, .. } => {
                 ran += 1;
-                unsound += u64::from(judgement.unsound().next().is_some());
+                unsound += u64::from(!judgement.is_sound());
             }
             Came::Refused(_) => refused += 1,
             Came::NotBegun => {}
@@ -186,7 +196,7 @@ fn summary(all: &All) -> String {
     }
     let of = all.cells().count();
     format!(
-        "{ran} of {} run on KVM ({}), {refused} refused, {unsound} with outcomes that are not allowed",
+        "{ran} of {} run on KVM ({}), {refused} refused, {unsound} not as the explorer allows",
         counted(of as u64, "cell"),
         all.kvm
     )

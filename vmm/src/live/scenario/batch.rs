@@ -24,8 +24,6 @@ pub struct Batch {
     pub runs: u64,
     /// What is random depends on this and on a run's number.
     pub seed: u64,
-    /// The most pauses of the processor between two steps.
-    pub delay: u64,
     /// Of so many steps one is delayed; 0 for none.
     pub delay_one_in: u64,
     /// When it is stopped, finished or not.
@@ -35,12 +33,11 @@ pub struct Batch {
 }
 
 impl Default for Batch {
-    /// 10,000 runs in a minute at most, a hundred pauses at one step in four, five seconds for a run.
+    /// 10,000 runs in a minute at most, a pause at one step in four, five seconds for a run.
     fn default() -> Self {
         Self {
             runs: 10_000,
             seed: 1,
-            delay: 100,
             delay_one_in: 4,
             limit: Duration::from_secs(60),
             patience: Duration::from_secs(5),
@@ -70,6 +67,13 @@ pub struct Ran {
     pub elapsed: Duration,
 }
 
+impl Ran {
+    /// Whether a run did not come to its end.
+    pub fn hangs(&self) -> bool {
+        matches!(self.cut, Some(Cut::Hangs { .. }))
+    }
+}
+
 /// Why a batch did not make all its runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -89,6 +93,10 @@ pub enum Cut {
     /// The payload found something wrong with the code that it was given.
     Refused(String),
 }
+
+/// The most pauses between two steps, in each quarter of a batch: what happens within some instructions
+/// of each other is missed by longer ones, and what is far apart by shorter.
+const DELAYS: [u64; 4] = [0, 8, 40, 200];
 
 /// How long a batch that is told to end may take to do so.
 const GRACE: Duration = Duration::from_millis(500);
@@ -126,6 +134,14 @@ impl Batch {
         Ok(ran)
     }
 
+    /// The most pauses between two steps of this run, and the first run with another number of them.
+    fn delay(&self, run: u64) -> (u64, u64) {
+        let quarters = (1..).zip(DELAYS);
+        let mut quarters = quarters.map(|(number, delay)| (delay, self.runs * number / 4));
+        let quarter = quarters.find(|(_, end)| run < *end);
+        quarter.unwrap_or((0, self.runs))
+    }
+
     fn part(
         &self,
         kvm: &Kvm,
@@ -134,13 +150,14 @@ impl Batch {
         ran: &mut Ran,
     ) -> Result<(), MachineError> {
         let machine = Machine::unwatched(kvm, &self.config(plan, left))?;
+        let (delay, end) = self.delay(ran.runs);
         let dice = Dice {
             seed: self.seed,
             first: ran.runs,
-            runs: self.runs - ran.runs,
-            delay: self.delay,
+            runs: end - ran.runs,
+            delay,
             delay_one_in: self.delay_one_in,
-            patience: load::patience(plan.vcpus()),
+            patience: load::PATIENCE,
         };
         load::load(&machine, plan, load::control(&machine, plan, &dice))?;
         let ram = machine.ram().clone();
@@ -280,11 +297,12 @@ fn cut(plan: &Plan, (run, ram): (&Run, &Ram), ended: Option<Ended>) -> Option<Cu
             run: load::standing(ram, 0).run,
             at: standings(plan, ram),
         }),
-        None => refused(run),
+        None => refused(plan, run),
     }
 }
 
-fn refused(run: &Run) -> Option<Cut> {
+/// What a vCPU would not carry out: a mistake of the lowering, told so that it can be found.
+fn refused(plan: &Plan, run: &Run) -> Option<Cut> {
     let first = run
         .results
         .iter()
@@ -292,9 +310,14 @@ fn refused(run: &Run) -> Option<Cut> {
     let mut wrong = (0..).zip(first);
     let good = [STATUS_DONE, STATUS_NOT_RUN];
     let (vcpu, result) = wrong.find(|(_, result)| !good.contains(&result.status))?;
-    let status = result.status;
+    let (status, at) = (result.status, result.instruction);
+    let code: Option<&Vec<u64>> = plan.code.get(vcpu);
+    let word = code
+        .zip(usize::try_from(at).ok())
+        .and_then(|(code, at)| code.get(at));
+    let word = word.copied().unwrap_or_default();
     Some(Cut::Refused(format!(
-        "vCPU {vcpu} ended with status {status}"
+        "vCPU {vcpu}, status {status}, word {at} of its code: {word:#x}"
     )))
 }
 

@@ -94,7 +94,10 @@ impl<'a, 'b> Writer<'a, 'b> {
                 "a step in the midst of an instruction: this host's instructions are made at once";
             self.refuse(at, why.into());
         }
-        if let Some(polls) = self.polls.filter(|_| !self.code().inside[at]) {
+        // That a handler is entered is part of its first step.
+        let entered = matches!(self.code().instrs[at], Instr::Enter);
+        let between = !self.code().inside[at] && !entered;
+        if let Some(polls) = self.polls.filter(|_| between) {
             self.out.jump(code::CALL, polls);
         }
         self.out.op(code::STEP, 0, step_number(self.number, at));

@@ -145,6 +145,22 @@ impl Expressions<'_> {
 
     /// One of several; 0 past the last.
     fn element(&mut self, fields: &[Field], index: &Ex, out: &mut Assembler) -> Result<(), Unseen> {
+        if let Some(index) = index.constant() {
+            let field = usize::try_from(index)
+                .ok()
+                .and_then(|index| fields.get(index));
+            return match field {
+                Some(field) => self.get(*field, out),
+                None => {
+                    out.constant(0);
+                    Ok(())
+                }
+            };
+        }
+        // What was read before is read from its register, whichever it is.
+        if fields.iter().any(|field| self.instead.contains_key(field)) {
+            return self.one_by_one(fields, index, out);
+        }
         let places: Option<Vec<Place>> =
             fields.iter().map(|field| self.places.of(*field)).collect();
         let count = fields.len() as u64;

@@ -76,8 +76,9 @@ pub struct Judgement {
     pub allowed: Result<usize, Bound>,
     /// How many of those were seen.
     pub covered: usize,
-    /// Whether the explorer knows that everybody may wait for ever.
-    pub may_hang: Option<bool>,
+    /// Of a run that did not come to its end: whether the explorer knows of one that need not. `None` if
+    /// every run did, or if that is not known.
+    pub hang_is_allowed: Option<bool>,
 }
 
 impl Judgement {
@@ -85,6 +86,11 @@ impl Judgement {
     pub fn unsound(&self) -> impl Iterator<Item = &Observed> {
         let outcomes = self.outcomes.iter();
         outcomes.filter(|outcome| outcome.allowed == Some(false))
+    }
+
+    /// Whether everything that was seen is allowed, as far as that is known.
+    pub fn is_sound(&self) -> bool {
+        self.unsound().next().is_none() && self.hang_is_allowed != Some(false)
     }
 }
 
@@ -126,8 +132,14 @@ pub fn judge(plan: &Plan, ran: &Ran, allowed: Result<&Outcomes, Bound>) -> Judge
         conditions: conditions(plan, ran, allowed.ok()),
         allowed: allowed.map(|allowed| allowed.finals.len()),
         covered,
-        may_hang: allowed.ok().map(|allowed| allowed.deadlock),
+        hang_is_allowed: allowed.ok().filter(|_| ran.hangs()).map(may_hang),
     }
+}
+
+/// Whether somebody can wait for ever, or never succeed.
+fn may_hang(allowed: &Outcomes) -> bool {
+    let mut conditions = allowed.conditions.iter();
+    allowed.deadlock || conditions.any(|one| one.verdict == Verdict::Livelock)
 }
 
 fn observed(

@@ -26,26 +26,21 @@ pub(super) struct Dice {
 
 impl Dice {
     /// Nothing is random, and there is one run.
-    pub(super) fn none(vcpus: u64) -> Self {
+    pub(super) fn none() -> Self {
         Self {
             seed: 0,
             first: 0,
             runs: 1,
             delay: 0,
             delay_one_in: 0,
-            patience: patience(vcpus),
+            patience: PATIENCE,
         }
     }
 }
 
-/// Pauses in a spin before a vCPU gives the host's CPU away, where there are not enough for all.
-const PATIENCE: u64 = 200;
-
-/// Where each vCPU has a CPU of the host's, it keeps it.
-pub(super) fn patience(vcpus: u64) -> u64 {
-    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
-    if vcpus <= cpus { 0 } else { PATIENCE }
-}
+/// Pauses in a spin before a vCPU gives the host's CPU away: a host that has one for each vCPU loses
+/// next to nothing by it, and one that has not gains most of its time.
+pub(super) const PATIENCE: u64 = 1000;
 
 /// Puts everything into memory that the payload needs, and gives each vCPU its one operation.
 pub(super) fn load(machine: &Machine, plan: &Plan, control: Control) -> Result<(), MachineError> {

@@ -18,6 +18,7 @@ mod plan;
 mod refusal;
 mod replay;
 mod sections;
+mod shared_shadow;
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ impl Key {
     pub(super) fn new(
         program: &Program,
         places: &Places,
-        modelled: &BTreeSet<Field>,
+        unknown: &BTreeSet<Field>,
     ) -> Result<Self, Refusal> {
         let mut key = Self::default();
         let mut room = Room::default();
@@ -43,7 +43,7 @@ impl Key {
         for shown in shown.filter(|shown| {
             // What a device or a CPU does to an entry or a frame is seen there, whoever models it.
             let real = !matches!(places.of(shown.field), Some(Place::Slot(_)));
-            real || !modelled.contains(&shown.field)
+            real || !unknown.contains(&shown.field)
         }) {
             key.parts.push(room.part(shown.field, shown.most)?);
         }

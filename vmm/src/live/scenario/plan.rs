@@ -14,7 +14,7 @@ use super::initial::Initial;
 use super::lowering::{Lowering, agent_of_event};
 use super::outcome::Key;
 use super::places::Places;
-use super::sections::{Seat, late, modelled};
+use super::sections::{Seat, late, modelled, unreliable};
 use super::{Ordering, Refusal};
 use crate::arch;
 
@@ -82,9 +82,13 @@ impl Plan {
         let initial = Initial::new(&program, states, &places)?;
         let flows = flow::flows(&program, &places);
         let modelled = modelled(&program);
-        let key = Key::new(&program, &places, &modelled)?;
-        let (mut tables, mut unwatched) = (Tables::default(), BTreeSet::new());
         let late = late(&program, &flows);
+        let unknown = modelled
+            .union(&unreliable(&program, &late))
+            .copied()
+            .collect();
+        let key = Key::new(&program, &places, &unknown)?;
+        let (mut tables, mut unwatched) = (Tables::default(), BTreeSet::new());
         unwatched.extend(inside_operations(&program));
         let mut lowering = Lowering {
             program: &program,

@@ -13,7 +13,10 @@ use super::batch::{Batch, Cut};
 use super::load;
 use super::outcome::Part;
 use super::plan::Plan;
+use super::shared_shadow::first_mixed;
+use crate::host::KvmKind;
 use crate::machine::{Machine, MachineError};
+use crate::probe::Paging;
 
 /// What a machine made of a schedule.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct Replayed {
     pub turns: Vec<TurnSeen>,
     /// Turns of the schedule that were not made.
     pub missing: usize,
+    /// The turn, from 0, from which on the same repeats, and how often the machine went round.
+    pub circle: Option<(usize, u32)>,
     /// Conditions that steps have broken.
     pub broken: Vec<String>,
     /// Why it was not carried to its end.
@@ -95,7 +100,11 @@ pub fn replay(
     batch: &Batch,
     interrupted: &AtomicBool,
 ) -> Result<Replayed, NoReplay> {
+    let (schedule, rounds) = &repeated(schedule);
     let turns = turns(plan, schedule)?;
+    if Paging::detect(KvmKind::detect()) == Paging::Shadow {
+        fits_shadow(plan, schedule)?;
+    }
     let row = plan
         .initial
         .row(&beginning(plan, schedule))
@@ -109,7 +118,7 @@ pub fn replay(
         turns: turns.len() as u64,
         log_width: parts.len() as u64,
         alignment: load::REPLAY_ALIGNMENT,
-        ..load::control(&machine, plan, &load::Dice::none(plan.vcpus()))
+        ..load::control(&machine, plan, &load::Dice::none())
     };
     load::load(&machine, plan, control)?;
     let words: Vec<u64> = turns.iter().flat_map(|turn| words_of(*turn)).collect();
@@ -132,10 +141,42 @@ pub fn replay(
     Ok(Replayed {
         turns: seen(plan, schedule, &log, made),
         missing: turns.len() - made,
+        circle: schedule.again.map(|first| (first, *rounds)),
         broken: broken.map(name).collect(),
         cut: cut.or_else(|| diverged(plan, &ram)),
         elapsed: run.elapsed,
     })
+}
+
+/// Whether vCPUs that share one shadow page table can do it.
+fn fits_shadow(plan: &Plan, schedule: &Schedule) -> Result<(), NoReplay> {
+    let mixed = first_mixed(plan, schedule);
+    mixed.map_or(Ok(()), |(turn, own, other)| {
+        let name = schedule.turns.get(turn).map(|turn| turn.name.clone());
+        let why = format!(
+            "this host pages by shadow, so that all vCPUs have the same cached, and `{own}` would have to \
+             differ from `{other}`"
+        );
+        Err(NoReplay::Turn {
+            turn: turn + 1,
+            name: name.unwrap_or_default(),
+            why,
+        })
+    })
+}
+
+/// How often a circle is gone round: often enough that whoever gets out of it by himself does.
+const ROUNDS: u32 = 10;
+
+/// The schedule with its circle, if it has one, made several times; and how often.
+fn repeated(schedule: &Schedule) -> (Schedule, u32) {
+    let mut all = schedule.clone();
+    let Some(first) = schedule.again else {
+        return (all, 1);
+    };
+    let circle = schedule.turns.get(first..).unwrap_or_default();
+    (1..ROUNDS).for_each(|_| all.turns.extend_from_slice(circle));
+    (all, ROUNDS)
 }
 
 fn words_of(turn: code::Turn) -> Vec<u64> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use guest::abi::{litmus as code, port};
 use notifier::explore::program::{
-    Field, HardwareOperation, Instr, Operation, Owner, Program, Target,
+    Ex, Field, HardwareOperation, Instr, Operation, Owner, Program, Target,
 };
 
 use super::assembler::{Assembler, Label};
@@ -335,7 +335,39 @@ pub(super) fn late(program: &Program, flows: &[Flow]) -> BTreeSet<Field> {
     late.intersection(&ghosts).copied().collect()
 }
 
-fn is_dma(operation: &Operation) -> bool {
+/// Late ghosts of which the last value is not known either: several agents write them, and it matters
+/// who was last.
+pub(super) fn unreliable(program: &Program, late: &BTreeSet<Field>) -> BTreeSet<Field> {
+    let matters = |field: &&Field| {
+        let (mut agents, mut values) = (BTreeSet::new(), Vec::new());
+        for context in &program.contexts {
+            for instr in &context.code.instrs {
+                if let Instr::Assign(target, value, _) = instr
+                    && target.fields.contains(field)
+                {
+                    agents.insert(context.agent);
+                    values.push(value);
+                }
+            }
+        }
+        let same = values.windows(2).all(|pair| pair[0] == pair[1]);
+        let sums = values.iter().all(|value| is_sum(value, **field));
+        let constant = values.iter().all(|value| value.constant().is_some());
+        agents.len() > 1 && !(same && constant) && !sums
+    };
+    late.iter().filter(matters).copied().collect()
+}
+
+/// Whether a value adds something that is always the same, so that the order of several does not matter.
+fn is_sum(value: &Ex, field: Field) -> bool {
+    match value {
+        Ex::Add(one, other) => **one == Ex::Get(field) && other.constant().is_some(),
+        _ => false,
+    }
+}
+
+/// Whether it is the device's.
+pub(super) fn is_dma(operation: &Operation) -> bool {
     let dma = [HardwareOperation::DmaRead, HardwareOperation::DmaWrite];
     dma.contains(&operation.what)
 }
