@@ -18,7 +18,7 @@ mod probe;
 mod run;
 mod scenario;
 mod size;
-mod visible;
+pub(crate) mod visible;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -5,18 +5,18 @@
 ///
 /// In a JSON document such characters are inside of strings only, so what is escaped must be so in
 /// JSON's way: see [`in_json`].
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     escaped(text, |c| c.escape_unicode().to_string())
 }
 
 /// A JSON document in which the same is escaped, which is the same document.
-pub(super) fn in_json(document: &str) -> String {
+pub(crate) fn in_json(document: &str) -> String {
     // All of them are in the Basic Multilingual Plane: four digits are enough.
     escaped(document, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
 /// A name that is part of a line: the end of a line is escaped too.
-pub(super) fn on_one_line(text: &str) -> String {
+pub(crate) fn on_one_line(text: &str) -> String {
     visible(text).replace('\n', "\\u{a}")
 }
 

@@ -1,12 +1,19 @@
-//! What the user sees: a table and words, or JSON.
+//! What the user sees: a table and words, JSON, a page, or a trace.
 
+pub mod chrome;
 pub mod conformance;
 pub mod dirty_race;
 pub mod doctor;
 pub mod json;
 pub mod probe;
 pub mod stale_tlb;
+pub mod file;
+pub mod html;
+pub mod json;
+pub mod page;
+mod svg;
 pub mod text;
+pub mod timeline;
 mod violation;
 
 use crate::host::KvmKind;
