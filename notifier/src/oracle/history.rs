@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use crate::addr::{Access, AddrRange, Iova, StreamId, SubstreamId};
 use crate::contract::{Notice, Step};
@@ -61,45 +63,59 @@ pub struct Record {
     pub fact: Fact,
 }
 
+/// When and where something was put on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Time since the oracle began to keep time.
+    pub at: Duration,
+    /// By which thread.
+    pub thread: ThreadId,
+}
+
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>4}  ", self.step.0)?;
-        match &self.fact {
-            Fact::Changing(change) => write!(f, "{change}"),
-            Fact::Settled(step) => write!(f, "the change of {step} is settled"),
-            Fact::CalledOff(step, _) => write!(f, "the change of {step} is called off"),
-            Fact::Notified(notice) => write!(f, "notified: {notice}"),
-            Fact::Filled(cache, page, leaf, _) => write!(f, "{cache} caches {page}: {leaf}"),
-            Fact::Invalidated(cache, range) => write!(f, "{cache} has invalidated {range}"),
-            Fact::Submitted(scope) => write!(f, "command: invalidate {scope}"),
-            Fact::CarriedOut(scope, removed) => write!(f, "took {removed} entries: {scope}"),
-            Fact::Synced => f.write_str("CMD_SYNC is complete"),
-            Fact::Relinked(change) => write!(f, "{change}"),
-            Fact::TableUsed(cache, iova, table) => {
+        write!(f, "{:>4}  {}", self.step.0, self.fact)
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changing(change) => write!(f, "{change}"),
+            Self::Settled(step) => write!(f, "the change of {step} is settled"),
+            Self::CalledOff(step, _) => write!(f, "the change of {step} is called off"),
+            Self::Notified(notice) => write!(f, "notified: {notice}"),
+            Self::Filled(cache, page, leaf, _) => write!(f, "{cache} caches {page}: {leaf}"),
+            Self::Invalidated(cache, range) => write!(f, "{cache} has invalidated {range}"),
+            Self::Submitted(scope) => write!(f, "command: invalidate {scope}"),
+            Self::CarriedOut(scope, removed) => write!(f, "took {removed} entries: {scope}"),
+            Self::Synced => f.write_str("CMD_SYNC is complete"),
+            Self::Relinked(change) => write!(f, "{change}"),
+            Self::TableUsed(cache, iova, table) => {
                 write!(f, "{cache}: walk for {iova} by the table at {}", table.next)
             }
-            Fact::Fetched(stream, _) => write!(f, "configuration of stream {stream} read"),
-            Fact::ReliedOn(stream, _, structure) => {
+            Self::Fetched(stream, _) => write!(f, "configuration of stream {stream} read"),
+            Self::ReliedOn(stream, _, structure) => {
                 write!(f, "the driver relies on the {structure} of stream {stream}")
             }
-            Fact::Misconfigured(stream, _, structure) => {
+            Self::Misconfigured(stream, _, structure) => {
                 write!(f, "stream {stream}: access by an old {structure}")
             }
-            Fact::Updated(iova, access, _) => write!(f, "hardware marks {iova} for a {access}"),
-            Fact::Used(cache, access, iova, filled) => {
+            Self::Updated(iova, access, _) => write!(f, "hardware marks {iova} for a {access}"),
+            Self::Used(cache, access, iova, filled) => {
                 write!(
                     f,
                     "{cache}: device {access} at {iova} by the entry of {filled}"
                 )
             }
-            Fact::Denied(cache, access, iova, kind, by) => {
+            Self::Denied(cache, access, iova, kind, by) => {
                 write!(f, "{cache}: device {access} at {iova} refused: {kind}")?;
                 by.map_or(Ok(()), |filled| write!(f, " by the entry of {filled}"))
             }
-            Fact::GaveUp(cache, access, iova) => {
+            Self::GaveUp(cache, access, iova) => {
                 write!(f, "{cache}: device gives up its {access} at {iova}")
             }
-            Fact::Marked(value) => write!(f, "guest reports {value}"),
+            Self::Marked(value) => write!(f, "guest reports {value}"),
         }
     }
 }
@@ -111,6 +127,10 @@ const CAPACITY: usize = 1 << 14;
 #[derive(Debug, Default)]
 pub(super) struct History {
     records: VecDeque<Record>,
+    /// Since when time is kept, if it is.
+    clock: Option<Instant>,
+    /// Of the last records, as many as there are.
+    moments: VecDeque<Moment>,
     last: Step,
 }
 
@@ -125,10 +145,37 @@ impl History {
         if self.records.len() == CAPACITY {
             self.records.pop_front();
         }
+        self.keep_moment();
         self.last = Step(self.last.0 + 1);
         let step = self.last;
         self.records.push_back(Record { step, fact });
         step
+    }
+
+    /// From now on each fact has its time, counted from `since`.
+    pub(super) fn keep_time(&mut self, since: Instant) {
+        self.clock = Some(since);
+        self.moments.clear();
+    }
+
+    fn keep_moment(&mut self) {
+        let Some(clock) = self.clock else {
+            return;
+        };
+        if self.moments.len() == CAPACITY {
+            self.moments.pop_front();
+        }
+        let at = clock.elapsed();
+        let thread = std::thread::current().id();
+        self.moments.push_back(Moment { at, thread });
+    }
+
+    /// The facts that have a time, oldest first.
+    pub(super) fn timed(&self) -> Vec<(Record, Moment)> {
+        let timed = self.records.iter().rev().zip(self.moments.iter().rev());
+        let mut timed: Vec<_> = timed.map(|(record, moment)| (*record, *moment)).collect();
+        timed.reverse();
+        timed
     }
 
     /// The facts from `step` on, oldest first.

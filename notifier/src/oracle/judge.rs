@@ -1,11 +1,12 @@
 //! Judging: what every entry is, and what each use and refusal of one amounts to.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::breaks::Breaks;
 use super::chain::{Evidence, chain};
 use super::configuration::Relied;
-use super::history::{Fact, History, Record};
+use super::history::{Fact, History, Moment, Record};
 use super::map::LeafMap;
 use super::rule::{owed, trespass};
 use super::tables::Tables;
@@ -92,6 +93,15 @@ impl State {
     /// The facts that are still on record, oldest first.
     pub(super) fn records(&self) -> Vec<Record> {
         self.history.since(Step(0)).copied().collect()
+    }
+
+    pub(super) fn keep_time(&mut self, since: Instant) {
+        self.history.keep_time(since);
+    }
+
+    /// The same that have a time, with it.
+    pub(super) fn timed_records(&self) -> Vec<(Record, Moment)> {
+        self.history.timed()
     }
 
     /// Everything found so far.

@@ -48,7 +48,7 @@ pub use finding::{
     Chain, Detail, Findings, Invalidation, JudgedFault, Judgement, Untracked, Verdict, Violation,
     ViolationKind,
 };
-pub use history::{Fact, Record};
+pub use history::{Fact, Moment, Record};
 pub use under_way::{Changing, Made};
 pub use waste::Redundant;
 pub use watch::Oracle;

@@ -407,3 +407,21 @@ fn notifications_stand_in_the_history() {
         "{lines:?}"
     );
 }
+
+/// Facts from before have none, times go in the order of steps, and as many are kept as of facts.
+#[test]
+fn facts_have_times_from_when_time_is_kept() {
+    let space = TestSpace::new(&[RO]);
+    space.oracle.mark(1);
+    assert!(space.oracle.timed_history().is_empty());
+    space.oracle.keep_time(std::time::Instant::now());
+    for value in 2..20_000 {
+        space.oracle.mark(value);
+    }
+    let (timed, all) = (space.oracle.timed_history(), space.oracle.history());
+    let records: Vec<_> = timed.iter().map(|(record, _)| *record).collect();
+    assert_eq!(records, all);
+    assert!(timed.iter().map(|(_, moment)| moment.at).is_sorted());
+    let here = std::thread::current().id();
+    assert!(timed.iter().all(|(_, moment)| moment.thread == here));
+}

@@ -1,8 +1,9 @@
 //! The oracle as others see it: told of changes, watching notifications and caches.
 
 use std::sync::Mutex;
+use std::time::Instant;
 
-use super::history::{Fact, Record};
+use super::history::{Fact, Moment, Record};
 use super::judge::State;
 use super::waste::Taken;
 use super::{BreakRule, Changing, DirtyManagement, Findings, Made};
@@ -121,6 +122,16 @@ impl Oracle {
     /// Everything found so far, each violation with what became of the invalidation it was owed.
     pub fn findings(&self) -> Findings {
         lock(&self.0).findings()
+    }
+
+    /// From now on every fact is put on record with its time, counted from `since`, and its thread.
+    pub fn keep_time(&self, since: Instant) {
+        lock(&self.0).keep_time(since);
+    }
+
+    /// The facts that are still on record and have a time, oldest first. Times never go back.
+    pub fn timed_history(&self) -> Vec<(Record, Moment)> {
+        lock(&self.0).timed_records()
     }
 
     /// The facts that are still on record, oldest first.
