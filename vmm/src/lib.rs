@@ -12,6 +12,7 @@
 //! | [`mirror`], [`policy`] | the primary MMU's code: who is told of a change, and when |
 //! | [`driver`] | who drives the SMMU |
 //! | [`machine`] | all of it put together, run and stopped |
+//! | [`recorder`] | what takes time outside the guest, for traces |
 //! | [`live`] | scenarios on a machine |
 //! | [`doctor`] | what this host offers, as far as it can be tried |
 //! | [`probe`] | what this host does with translations |
@@ -35,6 +36,7 @@ pub mod page_tables;
 pub mod policy;
 pub mod primary;
 pub mod probe;
+pub mod recorder;
 pub mod report;
 pub mod tracker;
 pub mod vcpu;

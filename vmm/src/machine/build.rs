@@ -111,6 +111,7 @@ pub(super) fn machine(
         shadow: watched.shadow,
         oracle: watched.oracle,
         vm,
+        recorder: None,
         ram,
         stop: stop.map_err(MachineError::resource("event descriptor"))?,
     })

@@ -6,7 +6,7 @@ mod event_loop;
 mod run;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guest::abi::layout;
 use guest::abi::op::Op;
@@ -31,6 +31,7 @@ use crate::memory::{MemoryConfig, Ram};
 use crate::mirror::Mirror;
 use crate::page_tables::{Built, WINDOW_PAGES};
 use crate::policy::UpgradePolicy;
+use crate::recorder::Recorder;
 use crate::tracker::TrackerKind;
 use crate::tracker::scan::Scanner;
 use crate::vcpu::{Buses, Refusals};
@@ -107,6 +108,7 @@ pub struct Machine {
     shadow: Arc<Shadow>,
     oracle: Arc<Oracle>,
     vm: Arc<VmFd>,
+    recorder: Option<Arc<Recorder>>,
     ram: Ram,
     stop: EventFd,
 }
@@ -138,6 +140,15 @@ impl Machine {
     /// [`MachineError`] says what does not fit or what the host refuses.
     pub fn new(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Self, MachineError> {
         build::machine(kvm, config, Watching::Oracle)
+    }
+
+    /// From now on records what happens when, for [`Run::recorded`]. Times count from this moment.
+    pub fn record(&mut self) {
+        let since = Instant::now();
+        let recorder = Arc::new(Recorder::new(since));
+        self.oracle.keep_time(since);
+        self.engine.set_recorder(Arc::clone(&recorder));
+        self.recorder = Some(recorder);
     }
 
     /// Guest memory.

@@ -24,6 +24,7 @@ use crate::devices::dma::DmaCounts;
 use crate::lock::lock;
 use crate::mirror::MirrorError;
 use crate::tracker::scan::{Scan, ScanCounts, Scanning};
+use crate::recorder::Recorded;
 use crate::vcpu::{Ended, EndedAt, Vcpu, VcpuEnd, VcpuIndex, VcpuStart, enable_kicks};
 
 /// Everything that is known after a run.
@@ -51,6 +52,9 @@ pub struct Run {
     pub findings: Findings,
     /// The order of events.
     pub history: Vec<Record>,
+    /// The same with times, and what took time outside the guest, if the machine
+    /// [records](Machine::record).
+    pub recorded: Option<Recorded>,
     /// The guest's last words.
     pub console: Vec<String>,
     /// From the first vCPU's start to the end.
@@ -138,8 +142,14 @@ impl Machine {
             scans: self.scan().map(Scan::counts).unwrap_or_default(),
             findings: self.oracle.findings(),
             history: self.oracle.history(),
+            recorded: self.recorded(),
             console: self.console.lines(),
         })
+    }
+
+    fn recorded(&self) -> Option<Recorded> {
+        let recorder = self.recorder.as_ref()?;
+        Some(recorder.recorded(self.oracle.timed_history()))
     }
 
     /// From the first thread's start to the last one's end.
@@ -234,6 +244,7 @@ impl Machine {
                     refusals: self.refusals.clone(),
                     ends: ends.clone(),
                     bell: bell.map_err(MachineError::resource("event descriptor"))?,
+                    recorder: self.recorder.clone(),
                 })
             })
             .collect()

@@ -8,6 +8,7 @@ use notifier::addr::Gpa;
 
 use super::{VcpuEnd, VcpuIndex};
 use crate::bus::{Bus, Flow};
+use crate::recorder::{Activity, Recorder};
 
 /// What a vCPU can reach outside memory.
 pub(crate) struct Buses {
@@ -37,11 +38,14 @@ impl Refusals for Unanswered {
 }
 
 /// Runs `vcpu` until it ends, or until `stop` is set and it is kicked.
+/// Runs `vcpu` until it ends, or until `stop` is set and it is kicked. The recorder, if there is one,
+/// hears of each exit.
 pub(super) fn run(
     vcpu: &mut VcpuFd,
     index: VcpuIndex,
     (buses, refusals): (&Buses, &dyn Refusals),
     stop: &AtomicBool,
+    recorder: Option<&Recorder>,
 ) -> VcpuEnd {
     loop {
         if stop.load(Ordering::Acquire) {
@@ -51,12 +55,24 @@ pub(super) fn run(
             Ok(VcpuExit::MemoryFault { gpa, .. }) => refusals.refused(Some(Gpa::new(gpa))),
             Ok(exit) => dispatch(exit, index, buses),
             Err(error) if error.errno() == libc::EFAULT => refusals.refused(None),
+            Ok(exit) => match recorder {
+                None => dispatch(exit, index, buses),
+                Some(recorder) => recorded(exit, index, buses, recorder),
+            },
             Err(error) => resume(error),
         };
         if let Flow::Break(end) = flow {
             return end;
         }
     }
+}
+
+fn recorded(exit: VcpuExit<'_>, index: VcpuIndex, buses: &Buses, recorder: &Recorder) -> Flow {
+    let activity = Activity::Exit(index.0, (&exit).into());
+    let start = recorder.now();
+    let flow = dispatch(exit, index, buses);
+    recorder.add(activity, start);
+    flow
 }
 
 fn dispatch(exit: VcpuExit<'_>, index: VcpuIndex, buses: &Buses) -> Flow {

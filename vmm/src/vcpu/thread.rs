@@ -26,6 +26,7 @@ use super::VcpuIndex;
 use super::end::EndedAt;
 use super::run::{Refusals, SharedBuses, Unanswered, run};
 use crate::arch;
+use crate::recorder::Recorder;
 
 /// How long a kicked vCPU may take to end. It takes microseconds; a host that swaps, longer.
 const KICK_LIMIT: Duration = Duration::from_secs(5);
@@ -53,6 +54,8 @@ pub(crate) struct VcpuStart {
     pub(crate) ends: Sender<Ended>,
     /// ...and what rings then.
     pub(crate) bell: EventFd,
+    /// Who hears of its exits.
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 /// A running vCPU. Dropping it stops it and waits for its thread.
@@ -134,6 +137,8 @@ fn body(mut start: VcpuStart, stop: &AtomicBool) {
     let index = start.index;
     let refusals = start.refusals.as_deref().unwrap_or(&Unanswered);
     let end = run(&mut start.vcpu, index, (&start.buses, refusals), stop);
+    let recorder = start.recorder.as_deref();
+    let end = run(&mut start.vcpu, index, &start.buses, stop, recorder);
     let instruction = arch::instruction_pointer(&start.vcpu).ok().map(Gva::new);
     log::debug!("{index}: {end}");
     let at = EndedAt { end, instruction };

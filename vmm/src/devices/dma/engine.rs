@@ -23,6 +23,7 @@ use super::translation::Translation;
 use crate::devices::Frame;
 use crate::memory::Ram;
 use crate::tracker::scan::{Scanner, Ticket};
+use crate::recorder::{Activity, Recorder};
 
 /// What an engine is made of.
 pub(crate) struct EngineParts {
@@ -52,6 +53,7 @@ pub(crate) struct Engine {
     /// By channel, those that were rung and begin after a scan.
     rung: BTreeMap<usize, Ticket>,
     timer: TimerFd,
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// How often what waits for the guest, and a CMD_SYNC that waits for the device, are looked at.
@@ -90,7 +92,13 @@ impl Engine {
             scanner: parts.scanner,
             rung: BTreeMap::new(),
             timer: TimerFd::new()?,
+            recorder: None,
         })
+    }
+
+    /// Who hears of its transfers.
+    pub(crate) fn set_recorder(&mut self, recorder: Arc<Recorder>) {
+        self.recorder = Some(recorder);
     }
 
     /// What it did so far, also after it is gone.
@@ -149,6 +157,21 @@ impl Engine {
         let address = self.registers.descriptor(channel);
         let begun = self.begin(address);
         self.go_on(channel, address, begun);
+        self.recorded(channel, |engine| {
+            let address = engine.registers.descriptor(channel);
+            let begun = engine.begin(address);
+            engine.go_on(channel, address, begun);
+        });
+    }
+
+    /// Has the recorder hear of what `turn` does for this channel, if there is one.
+    fn recorded(&mut self, channel: usize, turn: impl FnOnce(&mut Self)) {
+        let recorder = self.recorder.clone();
+        let start = recorder.as_ref().map(|recorder| recorder.now());
+        turn(self);
+        if let Some((recorder, start)) = recorder.zip(start) {
+            recorder.add(Activity::Transfer(channel), start);
+        }
     }
 
     fn begin(&self, address: Gpa) -> Result<Job, Refusal> {
@@ -185,7 +208,9 @@ impl Engine {
 
     fn look_again(&mut self) {
         for (channel, job) in std::mem::take(&mut self.waiting) {
-            self.go_on(channel, job.address(), Ok(job));
+            self.recorded(channel, |engine| {
+                engine.go_on(channel, job.address(), Ok(job));
+            });
         }
     }
 

@@ -22,6 +22,16 @@ use theory::Theory;
 /// The name of the scenario.
 pub const NAME: &str = "flagship";
 
+/// Whether a run is recorded, for a trace or a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    /// It takes time.
+    On,
+    /// It is not.
+    #[default]
+    Off,
+}
+
 /// A run of the scenario.
 #[derive(Debug)]
 pub struct Flagship {
@@ -54,7 +64,19 @@ impl Flagship {
     /// # Errors
     /// [`MachineError`] if there is no machine.
     pub fn run(kvm: &Kvm, config: &MachineConfig<'_>) -> Result<Self, MachineError> {
-        let machine = Machine::new(kvm, config)?;
+        Self::run_with(kvm, config, Recording::Off)
+    }
+
+    /// The same, and records it or not.
+    ///
+    /// # Errors
+    /// [`MachineError`] if there is no machine.
+    pub fn run_with(
+        kvm: &Kvm,
+        config: &MachineConfig<'_>,
+        recording: Recording,
+    ) -> Result<Self, MachineError> {
+        let mut machine = Machine::new(kvm, config)?;
         let theory = Theory {
             policy: config.policy,
             knobs: config.smmu,
@@ -65,6 +87,9 @@ impl Flagship {
             machine.load_program(index, program.ops())?;
         }
         let ram = machine.ram().clone();
+        if recording == Recording::On {
+            machine.record();
+        }
         let run = machine.run(kvm)?;
         let (write, checks) = match run.stopped {
             None => {
