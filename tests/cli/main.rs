@@ -1,6 +1,7 @@
 //! The `stalemate` command: what it prints where, and its exit codes.
 
 mod book;
+mod browser;
 mod conformance;
 mod doctor;
 mod edits;
@@ -14,6 +15,7 @@ mod output;
 mod payload;
 mod policies;
 mod probe;
+mod reports;
 mod runner;
 mod trace_out;
 mod usage;

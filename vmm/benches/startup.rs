@@ -6,6 +6,8 @@
 //! creation to the end). The first less the second is the guest's start, which is early by the
 //! vCPU's creation and late by the log line's way here, each some tenths of a millisecond. The
 //! whole is measured on its own, without the log.
+//!
+//! What recording costs is the ratio of two runs, right after each other, of which one writes files.
 
 #[path = "shared/mod.rs"]
 mod shared;
@@ -46,6 +48,35 @@ fn main() {
     for (name, arguments) in COMMANDS {
         let timings: Vec<_> = (0..runs).filter_map(|_| Timing::of(arguments)).collect();
         report(name, &timings);
+    }
+    recording(runs);
+}
+
+/// Runs without and with files, in pairs.
+fn recording(runs: usize) {
+    let directory = tempfile::tempdir().expect("there is room for a directory");
+    let file = |name| directory.path().join(name).display().to_string();
+    let (trace, page) = (file("trace.json"), file("report.html"));
+    let plain = ["run", "--json", "--tracker", "announce"];
+    for (name, files) in [
+        ("--trace", &["--trace", &trace][..]),
+        (
+            "--trace and --report",
+            &["--trace", &trace, "--report", &page],
+        ),
+    ] {
+        let options = [&plain, files].concat();
+        let pairs: Vec<_> = (0..runs)
+            .map(|_| (Observed::of(&plain), Observed::of(&options)))
+            .collect();
+        let ratio = |part: fn(&Observed) -> f64| {
+            Spread::of(pairs.iter().map(|(plain, with)| part(with) / part(plain)))
+        };
+        println!(
+            "{name:24} times a run without: guest {}, whole {}",
+            ratio(|run| run.guests.iter().sum()),
+            ratio(|run| run.whole)
+        );
     }
 }
 

@@ -10,6 +10,7 @@ use notifier::secondary::smmu::Knobs;
 
 use super::explore::Explore;
 use super::format::Format;
+use super::outputs::Outputs;
 use super::probe::Probe;
 use super::scenario::{Listing, Replaying, Running};
 use super::size;
@@ -92,6 +93,8 @@ pub(super) enum Command {
         #[command(flatten)]
         choice: Choice,
         #[command(flatten)]
+        outputs: Outputs,
+        #[command(flatten)]
         live: Live,
     },
     /// Force the interleavings of a trace file on real vCPUs, step by step
@@ -99,6 +102,8 @@ pub(super) enum Command {
     Replay {
         #[command(flatten)]
         replay: Replaying,
+        #[command(flatten)]
+        outputs: Outputs,
         #[command(flatten)]
         live: Live,
     },

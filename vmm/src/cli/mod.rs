@@ -13,6 +13,7 @@ mod doctor;
 mod exit;
 mod explore;
 mod format;
+mod outputs;
 mod payload;
 mod probe;
 mod run;
@@ -44,18 +45,20 @@ pub fn main() -> ExitCode {
         Some(Command::Run {
             scenarios,
             choice,
+            outputs,
             live: behind,
         }) => {
             let setup = Setup::new(live, behind, &common);
             match scenarios.is_asked() {
-                true => scenario::run(&setup, &scenarios),
-                false => run::one(&setup, &choice),
+                true => scenario::run(&setup, &scenarios, &outputs),
+                false => run::one(&setup, &choice, &outputs),
             }
         }
         Some(Command::Replay {
             replay,
+            outputs,
             live: behind,
-        }) => scenario::replay(&Setup::new(live, behind, &common), &replay),
+        }) => scenario::replay(&Setup::new(live, behind, &common), &replay, &outputs),
         Some(Command::List(arguments)) => scenario::list(&arguments, common.json),
         Some(Command::Explore(arguments)) => explore::explore(&arguments, common.json),
         Some(Command::Conformance { filter }) => conformance::run(filter.as_deref(), common.json),

@@ -10,10 +10,11 @@ use notifier::secondary::smmu::Knobs;
 use super::args::{Choice, Setup};
 use super::exit::Exit;
 use super::explore;
+use super::outputs::{Outputs, Refused};
 use super::payload;
 use crate::driver::SmmuDriver;
 use crate::host::{self, HostError, KvmKind};
-use crate::live::flagship::Flagship;
+use crate::live::flagship::{Flagship, Recording};
 use crate::machine::{MachineConfig, MachineError};
 use crate::memory::MemoryConfig;
 use crate::policy::UpgradePolicy;
@@ -48,6 +49,8 @@ impl From<&Choice> for Hardware {
 enum NotRun {
     #[error(transparent)]
     Machine(#[from] MachineError),
+    #[error(transparent)]
+    Output(#[from] Refused),
     #[error("{path} can't be read: {error}", path = path.display())]
     Payload {
         path: std::path::PathBuf,
@@ -71,15 +74,25 @@ impl From<&NotRun> for Exit {
     fn from(error: &NotRun) -> Self {
         match error {
             NotRun::Machine(error) => error.into(),
-            NotRun::Payload { .. } => Self::Usage,
+            NotRun::Payload { .. } | NotRun::Output(_) => Self::Usage,
         }
     }
 }
 
-/// The scenario under one policy. The exit code is the verdict's.
-pub(super) fn one(setup: &Setup, choice: &Choice) -> Exit {
+/// The scenario under one policy. The exit code is the verdict's, unless a file that was asked for
+/// can't be written.
+pub(super) fn one(setup: &Setup, choice: &Choice, outputs: &Outputs) -> Exit {
+    let files = match outputs.open() {
+        Ok(files) => files,
+        Err(refused) => return not_run(setup, &refused.into()),
+    };
+    let recording = match files.are_asked() {
+        true => Recording::On,
+        false => Recording::Off,
+    };
+    let policy = choice.upgrade_notify.into();
     let done = ready(setup).and_then(|ready| {
-        let flagship = run(setup, &ready, choice.upgrade_notify.into(), choice.into())?;
+        let flagship = run(setup, &ready, policy, choice.into(), recording)?;
         Ok((ready.host, flagship))
     });
     let (host, flagship) = match done {
@@ -92,14 +105,20 @@ pub(super) fn one(setup: &Setup, choice: &Choice) -> Exit {
         report::text::one(&host, &flagship)
     };
     let coherent = flagship.verdict() == Some(Verdict::Coherent);
-    print(
+    let exit = print(
         &text,
         if coherent && flagship.is_as_expected() {
             Exit::Good
         } else {
             Exit::Bad
         },
-    )
+    );
+    if !files.are_asked() {
+        return exit;
+    }
+    let command = report::page::command_line(std::env::args_os());
+    let page = report::flagship_page(&host, &flagship, command, setup.vcpus);
+    files.write(&page, exit)
 }
 
 /// The scenario under every policy. The exit code is whether each did what the theory says.
@@ -107,7 +126,7 @@ pub(super) fn all(setup: &Setup) -> Exit {
     let done = ready(setup).and_then(|ready| {
         let runs = UpgradePolicy::ALL
             .into_iter()
-            .map(|policy| run(setup, &ready, policy, Hardware::default()));
+            .map(|policy| run(setup, &ready, policy, Hardware::default(), Recording::Off));
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
         Ok((ready.host, runs))
     });
@@ -152,6 +171,7 @@ fn run(
     ready: &Ready,
     policy: UpgradePolicy,
     hardware: Hardware,
+    recording: Recording,
 ) -> Result<Flagship, NotRun> {
     let config = MachineConfig {
         vcpus: setup.vcpus,
@@ -166,7 +186,7 @@ fn run(
         image: &ready.payload,
         limit: setup.limit,
     };
-    let flagship = Flagship::run(&ready.kvm, &config)?;
+    let flagship = Flagship::run_with(&ready.kvm, &config, recording)?;
     log::info!(
         "policy {policy}: {} in {:?}",
         report::text::verdict(&flagship),

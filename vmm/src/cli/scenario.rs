@@ -5,6 +5,7 @@ mod batch;
 mod found;
 mod json;
 mod list;
+mod page;
 mod replay;
 mod text;
 
@@ -18,13 +19,15 @@ pub(super) use arguments::{Listing, Replaying, Running};
 use super::args::Setup;
 use super::exit::Exit;
 use super::explore::{Chosen, Loaded, load};
+use super::outputs::{Files, Outputs};
 use super::run;
 use super::visible::{in_json, visible};
 use crate::report;
+use crate::report::page::Page;
 
 /// Runs scenarios, cell by cell.
-pub(super) fn run(setup: &Setup, arguments: &Running) -> Exit {
-    tell(batch::run(setup, arguments), setup.json)
+pub(super) fn run(setup: &Setup, arguments: &Running, outputs: &Outputs) -> Exit {
+    tell(batch::run(setup, arguments, outputs), setup.json)
 }
 
 /// Says which engine can run what.
@@ -33,8 +36,8 @@ pub(super) fn list(arguments: &Listing, as_json: bool) -> Exit {
 }
 
 /// Forces the interleavings of a trace file.
-pub(super) fn replay(setup: &Setup, arguments: &Replaying) -> Exit {
-    tell(replay::replay_all(setup, arguments), setup.json)
+pub(super) fn replay(setup: &Setup, arguments: &Replaying, outputs: &Outputs) -> Exit {
+    tell(replay::replay_all(setup, arguments, outputs), setup.json)
 }
 
 /// Why nothing was done.
@@ -72,4 +75,23 @@ fn loaded(targets: &[PathBuf], chosen: Chosen<'_>) -> Result<Vec<Loaded>, Refuse
     loaded
         .collect::<Result<_, _>>()
         .map_err(|message| (message, Exit::Usage))
+}
+
+/// The files of `--trace` and `--report`, found to be writable before anything runs.
+fn open(outputs: &Outputs) -> Result<Files, Refused> {
+    outputs
+        .open()
+        .map_err(|error| (error.to_string(), Exit::Usage))
+}
+
+/// Writes the files that were asked for; `wanted` says what there has to be for that.
+fn files_written(files: Files, page: Option<Page>, exit: Exit, wanted: &str) -> Exit {
+    match page {
+        _ if !files.are_asked() => exit,
+        Some(page) => files.write(&page, exit),
+        None => {
+            log::error!("--trace and --report take {wanted}; nothing was written");
+            Exit::Usage
+        }
+    }
 }

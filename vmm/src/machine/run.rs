@@ -23,8 +23,8 @@ use crate::arch;
 use crate::devices::dma::DmaCounts;
 use crate::lock::lock;
 use crate::mirror::MirrorError;
-use crate::tracker::scan::{Scan, ScanCounts, Scanning};
 use crate::recorder::Recorded;
+use crate::tracker::scan::{Scan, ScanCounts, Scanning};
 use crate::vcpu::{Ended, EndedAt, Vcpu, VcpuEnd, VcpuIndex, VcpuStart, enable_kicks};
 
 /// Everything that is known after a run.

@@ -135,11 +135,11 @@ fn replace(target: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
         Ok(metadata) => file.set_permissions(metadata.permissions()),
         Err(_) => Ok(()),
     };
-    // Some file systems say only when data goes to the disk that it is full.
+    // It is not synced, which could take longer than a run: a local file system says at once that it
+    // is full.
     let written = keep_mode(&file)
         .and_then(|()| fill(file, write))
-        .and_then(|file| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, target));
+        .and_then(|_| fs::rename(&temporary, target));
     if written.is_err()
         && let Err(error) = fs::remove_file(&temporary)
     {

@@ -126,7 +126,12 @@ fn row(bar: &Bar, runs: u64, most: u64, out: &mut dyn Write) -> io::Result<()> {
         outcome = Text(&bar.outcome, NAME),
         count = bar.count,
         share = part(runs),
-        width = part(most),
+        // What was seen at all is to be seen.
+        width = if bar.count == 0 {
+            0.0
+        } else {
+            part(most).max(0.8)
+        },
     )
 }
 
@@ -245,6 +250,11 @@ pub(super) struct Text<'a>(pub(super) &'a str, pub(super) usize);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Almost all text is this, and there is much of it.
+        let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !b"<>&\"'".contains(&byte);
+        if self.0.len() <= self.1 && self.0.bytes().all(plain) {
+            return f.write_str(self.0);
+        }
         let shown: String = self.0.chars().take(self.1).collect();
         for c in on_one_line(&shown).chars() {
             match c {

@@ -4,17 +4,20 @@ pub mod chrome;
 pub mod conformance;
 pub mod dirty_race;
 pub mod doctor;
-pub mod json;
-pub mod probe;
-pub mod stale_tlb;
+pub mod events;
 pub mod file;
+mod flagship;
 pub mod html;
 pub mod json;
 pub mod page;
+pub mod probe;
+pub mod stale_tlb;
 mod svg;
 pub mod text;
 pub mod timeline;
 mod violation;
+
+pub use flagship::page as flagship_page;
 
 use crate::host::KvmKind;
 use crate::tracker::TrackerKind;

@@ -22,9 +22,9 @@ const HEAD: f64 = 26.0;
 /// How many rows stand in one piece, so that a piece has room on a page of paper.
 const PIECE: usize = 28;
 /// Where the first and the last track's line are.
-const TRACKS: (f64, f64) = (150.0, 1150.0);
+const TRACKS: (f64, f64) = (168.0, 1150.0);
 /// How many characters a row's label has at most.
-const LABEL: usize = 92;
+const LABEL: usize = 104;
 
 /// The whole run to scale.
 ///
@@ -235,7 +235,7 @@ impl<'a> Chart<'a> {
         )?;
         writeln!(
             out,
-            "<text class=\"time\" x=\"82\" y=\"14\">time, µs</text>"
+            "<text class=\"time\" x=\"82\" y=\"14\">time, µs</text><text class=\"time\" x=\"122\" y=\"14\">step</text>"
         )?;
         for track in &self.tracks {
             let x = self.x(*track);
@@ -295,15 +295,17 @@ impl<'a> Chart<'a> {
             );
         };
         let x = self.x(track);
+        let (text, step) = (y + 4.0, Text(&row.step, 20));
         let time = format!("{}.{:03}", row.start / 1000, row.start % 1000);
         writeln!(
             out,
-            "<text class=\"time\" x=\"82\" y=\"{:.1}\">{time}</text>\n<g><title>{}</title>",
-            y + 4.0,
+            "<text class=\"time\" x=\"82\" y=\"{text:.1}\">{time}</text>\
+             <text class=\"time\" x=\"122\" y=\"{text:.1}\">{step}</text>\n<g><title>{}</title>",
             Text(&row.details, 1000)
         )?;
         self.mark(row, (x, y), out)?;
-        let right = x < WIDTH * 0.47;
+        // Where there is more room: the left begins at the first track.
+        let right = x - TRACKS.0 <= WIDTH - x;
         let (side, at) = if right {
             ("", x + 11.0)
         } else {
@@ -311,10 +313,10 @@ impl<'a> Chart<'a> {
         };
         writeln!(
             out,
-            "<text class=\"label{side} {}\" x=\"{at:.1}\" y=\"{:.1}\">{}</text></g>",
+            "<text class=\"label{side} {}\" x=\"{at:.1}\" y=\"{text:.1}\">{}{}</text></g>",
             class(row.tone),
-            y + 4.0,
             Text(&row.label, LABEL),
+            row.times(),
         )
     }
 

@@ -201,7 +201,7 @@ pub(crate) fn verdict(flagship: &Flagship) -> String {
 }
 
 /// What became of the write to the upgraded page.
-fn device_write(flagship: &Flagship) -> String {
+pub(super) fn device_write(flagship: &Flagship) -> String {
     match &flagship.write {
         None => "not reached".into(),
         Some(DeviceWrite {

@@ -248,6 +248,14 @@ impl Timeline {
         }
     }
 
+    /// It is known by now that a slice went on until `end`, or longer.
+    pub fn extend_to(&mut self, id: SliceId, end: u64) {
+        if let Some(slice) = self.slices.get_mut(id.0) {
+            let duration = end.saturating_sub(slice.start);
+            slice.duration = slice.duration.max(duration);
+        }
+    }
+
     /// Who did anything, in order.
     pub fn tracks(&self) -> Vec<Track> {
         let slices = self.slices.iter().map(|slice| slice.track);

@@ -37,7 +37,6 @@ impl Refusals for Unanswered {
     }
 }
 
-/// Runs `vcpu` until it ends, or until `stop` is set and it is kicked.
 /// Runs `vcpu` until it ends, or until `stop` is set and it is kicked. The recorder, if there is one,
 /// hears of each exit.
 pub(super) fn run(
@@ -53,7 +52,6 @@ pub(super) fn run(
         }
         let flow = match vcpu.run() {
             Ok(VcpuExit::MemoryFault { gpa, .. }) => refusals.refused(Some(Gpa::new(gpa))),
-            Ok(exit) => dispatch(exit, index, buses),
             Err(error) if error.errno() == libc::EFAULT => refusals.refused(None),
             Ok(exit) => match recorder {
                 None => dispatch(exit, index, buses),

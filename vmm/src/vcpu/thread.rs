@@ -136,9 +136,9 @@ impl Drop for Vcpu {
 fn body(mut start: VcpuStart, stop: &AtomicBool) {
     let index = start.index;
     let refusals = start.refusals.as_deref().unwrap_or(&Unanswered);
-    let end = run(&mut start.vcpu, index, (&start.buses, refusals), stop);
     let recorder = start.recorder.as_deref();
-    let end = run(&mut start.vcpu, index, &start.buses, stop, recorder);
+    let buses = (&*start.buses, refusals);
+    let end = run(&mut start.vcpu, index, buses, stop, recorder);
     let instruction = arch::instruction_pointer(&start.vcpu).ok().map(Gva::new);
     log::debug!("{index}: {end}");
     let at = EndedAt { end, instruction };

@@ -101,7 +101,7 @@ impl Running {
 pub(in super::super) struct Replaying {
     /// A file that `explore --trace-out` or `run --trace-out` has written
     #[arg(value_name = "TRACE")]
-    pub(super) trace: PathBuf,
+    pub(super) file: PathBuf,
 
     /// Only the way to this condition
     #[arg(long, value_name = "NAME")]

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use kvm_ioctls::Kvm;
 use notifier::explore::{Bound, Cell, Limits};
@@ -13,10 +14,13 @@ use signal_hook::flag;
 use super::super::args::Setup;
 use super::super::exit::Exit;
 use super::super::explore::{Loaded, Sink};
+use super::super::outputs::Outputs;
 use super::arguments::Running;
-use super::{Refused, Told, found, json, loaded, text};
+use super::{Refused, Told, files_written, found, json, loaded, open, page, text};
 use crate::host::{self, KvmKind};
-use crate::live::scenario::{Batch, Judgement, NoPlan, Plan, Ran, Refusal, allowed, judge};
+use crate::live::scenario::{
+    Batch, Judgement, NoPlan, Plan, Ran, Refusal, allowed, judge, may_hang,
+};
 use crate::machine::MachineError;
 
 /// As a shell tells of a command that a signal ended.
@@ -56,7 +60,13 @@ pub(super) struct All {
     pub(super) scenarios: Vec<Scenario>,
 }
 
-pub(super) fn run(setup: &Setup, arguments: &Running) -> Told {
+pub(super) fn run(setup: &Setup, arguments: &Running, outputs: &Outputs) -> Told {
+    if outputs.is_traced() {
+        let message = "--trace is of one run, and this makes many: `replay` makes one, of a file that \
+                       --trace-out writes";
+        return Err((message.into(), Exit::Usage));
+    }
+    let files = open(outputs)?;
     let loaded = loaded(&arguments.targets, arguments.chosen())?;
     let sink = arguments.trace_out.as_deref().map(Sink::new);
     let sink = sink.transpose().map_err(|message| (message, Exit::Usage))?;
@@ -81,6 +91,12 @@ pub(super) fn run(setup: &Setup, arguments: &Running) -> Told {
         true => json::batch(&all),
         false => text::batch(&all),
     };
+    let exit = files_written(
+        files,
+        page::batch(&all),
+        exit,
+        "one cell that is run: choose it by --os and --hardware",
+    );
     Ok(match unwritten {
         // What was seen is not lost with the file.
         Some((message, exit)) => {
@@ -112,6 +128,9 @@ pub(super) fn interrupts() -> Arc<AtomicBool> {
     }
     stop
 }
+
+/// For how long no run may come to its end where the explorer knows of one that need not.
+const EXPECTED: Duration = Duration::from_secs(3);
 
 struct Runner<'a> {
     kvm: Kvm,
@@ -156,11 +175,19 @@ impl Runner<'_> {
             Err(NoPlan::Refused(refusals)) => return Ok(Came::Refused(refusals)),
             Err(NoPlan::Scenario(error)) => return Err(located(error)),
         };
-        let ran = self
-            .batch
+        let allowed = self.allowed(checked, cell, &plan).map_err(located)?;
+        let patience = match &allowed {
+            // It is known what it will come to.
+            Ok(allowed) if may_hang(allowed) => EXPECTED,
+            _ => self.batch.patience,
+        };
+        let batch = Batch {
+            patience,
+            ..self.batch
+        };
+        let ran = batch
             .run(&self.kvm, &plan, &self.interrupted)
             .map_err(host_error)?;
-        let allowed = self.allowed(checked, cell, &plan).map_err(located)?;
         let judgement = judge(&plan, &ran, allowed.as_ref().map_err(|bound| *bound));
         Ok(Came::Ran {
             plan: Box::new(plan),

@@ -9,48 +9,66 @@ use serde::Serialize;
 use super::super::args::Setup;
 use super::super::exit::Exit;
 use super::super::explore::bytes_up_to;
+use super::super::outputs::Outputs;
 use super::super::visible::on_one_line;
 use super::arguments::Replaying;
 use super::batch::{host_error, interrupts};
 use super::text::{title, why};
-use super::{Refused, Told};
+use super::{Refused, Told, files_written, open, page};
 use crate::host::{self, KvmKind};
 use crate::live::scenario::{Batch, NoPlan, NoReplay, Plan, Replayed, TurnSeen, replay};
 use crate::live::trace::{self, TraceFile, TracedCell, TracedScenario, TracedViolation};
 use crate::machine::MachineError;
 
 /// One violation of a trace file, tried on a machine.
-struct Tried {
-    title: String,
-    condition: String,
+pub(super) struct Tried {
+    pub(super) title: String,
+    pub(super) condition: String,
     came: Came,
 }
 
 enum Came {
-    /// All of it was made; how often, and whether each time was the same.
-    Made {
-        replayed: Replayed,
-        times: u32,
-        same: bool,
-    },
+    /// All of it was made.
+    Made(Made),
     /// It can't be made, and why.
     Not(Vec<String>),
+}
+
+/// A violation that was tried on a machine.
+pub(super) struct Made {
+    pub(super) replayed: Replayed,
+    /// How often.
+    pub(super) times: u32,
+    /// Whether it was the same each time.
+    same: bool,
 }
 
 impl Tried {
     /// Whether the machine did what the trace says, each time, and the condition was seen broken where
     /// it can be seen at all.
-    fn agrees(&self) -> bool {
+    pub(super) fn agrees(&self) -> bool {
+        self.made()
+            .is_none_or(|made| made.replayed.agrees() && made.same)
+    }
+
+    /// What was made, if something was.
+    pub(super) fn made(&self) -> Option<&Made> {
         match &self.came {
-            Came::Made { replayed, same, .. } => replayed.agrees() && *same,
-            Came::Not(_) => true,
+            Came::Made(made) => Some(made),
+            Came::Not(_) => None,
         }
+    }
+
+    /// In words.
+    pub(super) fn verdict(&self, replayed: &Replayed) -> String {
+        verdict(self, replayed)
     }
 }
 
-pub(super) fn replay_all(setup: &Setup, arguments: &Replaying) -> Told {
-    let shown = on_one_line(&arguments.trace.display().to_string());
-    let read = bytes_up_to(&arguments.trace, trace::MAX_BYTES);
+pub(super) fn replay_all(setup: &Setup, arguments: &Replaying, outputs: &Outputs) -> Told {
+    let files = open(outputs)?;
+    let shown = on_one_line(&arguments.file.display().to_string());
+    let read = bytes_up_to(&arguments.file, trace::MAX_BYTES);
     let read = read.map_err(|error| (format!("{shown} can't be read: {error}"), Exit::Usage))?;
     let file = TraceFile::read(&read);
     let file = file.map_err(|error| (format!("{shown}: {error}"), Exit::Usage))?;
@@ -84,10 +102,7 @@ pub(super) fn replay_all(setup: &Setup, arguments: &Replaying) -> Told {
         let message = format!("{shown} has no violation to replay, or none of that name");
         return Err((message, Exit::Usage));
     }
-    let made = all
-        .iter()
-        .filter(|tried| matches!(tried.came, Came::Made { .. }))
-        .count();
+    let made = all.iter().filter(|tried| tried.made().is_some()).count();
     let exit = match (made, all.iter().all(Tried::agrees)) {
         _ if interrupted.load(Ordering::Relaxed) => Exit::Bad,
         (0, _) => Exit::Host,
@@ -98,7 +113,16 @@ pub(super) fn replay_all(setup: &Setup, arguments: &Replaying) -> Told {
         true => document(&all),
         false => text(&all),
     };
-    Ok((told, exit))
+    let page = page::replayed(&all);
+    Ok((
+        told,
+        files_written(
+            files,
+            page,
+            exit,
+            "one replayed violation: name it by --condition",
+        ),
+    ))
 }
 
 fn wanted<'a>(
@@ -172,11 +196,11 @@ impl Try<'_> {
             }
         }
         Ok(match first {
-            Some(replayed) => Came::Made {
+            Some(replayed) => Came::Made(Made {
                 replayed,
                 times: self.times,
                 same,
-            },
+            }),
             None => Came::Not(vec!["it was to be replayed 0 times".into()]),
         })
     }
@@ -193,11 +217,11 @@ fn text(all: &[Tried]) -> String {
                     let _ = writeln!(text, "    {reason}");
                 }
             }
-            Came::Made {
+            Came::Made(Made {
                 replayed,
                 times,
                 same,
-            } => {
+            }) => {
                 made(&mut text, replayed);
                 let _ = writeln!(text, "  {}", verdict(tried, replayed));
                 if *times > 1 {
@@ -212,10 +236,7 @@ fn text(all: &[Tried]) -> String {
         }
         text.push('\n');
     }
-    let made = all
-        .iter()
-        .filter(|tried| matches!(tried.came, Came::Made { .. }))
-        .count();
+    let made = all.iter().filter(|tried| tried.made().is_some()).count();
     let _ = write!(
         text,
         "{made} of {} replayed on KVM ({})",
@@ -225,15 +246,18 @@ fn text(all: &[Tried]) -> String {
     text
 }
 
-/// The turns up to the end of a circle's first round, and all if the machine left it.
+/// The turns up to the end of a circle's first round; if the machine went its own way, up to the first
+/// turn after which it was not as it should be.
 fn told(replayed: &Replayed) -> &[TurnSeen] {
     let all = &replayed.turns[..];
-    match replayed.circle.filter(|_| replayed.agrees()) {
-        Some((first, rounds)) => {
+    let wrong = all.iter().position(|turn| !turn.differs.is_empty());
+    match (wrong, replayed.circle) {
+        (Some(wrong), _) => &all[..=wrong],
+        (None, Some((first, rounds))) if replayed.agrees() => {
             let round = all.len().saturating_sub(first) / rounds as usize;
             &all[..first + round]
         }
-        None => all,
+        _ => all,
     }
 }
 
@@ -263,6 +287,17 @@ fn made(text: &mut String, replayed: &Replayed) {
     }
     if let Some(cut) = &replayed.cut {
         let _ = writeln!(text, "  PARTIAL: {}", why(cut));
+    }
+    let (told, of) = (told(replayed).len(), replayed.turns.len());
+    if told < of && !replayed.agrees() {
+        let _ = writeln!(text, "  {} turns behind that are left out", of - told);
+    }
+    if replayed.attempts > 1 {
+        let _ = writeln!(
+            text,
+            "  tried {} times: a CPU that loses what it has cached can't go the way of the trace",
+            replayed.attempts
+        );
     }
     if replayed.missing > 0 {
         let _ = writeln!(text, "  {} turns were not made", replayed.missing);
@@ -315,12 +350,12 @@ fn document(all: &[Tried]) -> String {
 }
 
 fn tried(tried: &Tried) -> TriedDocument<'_> {
-    let (reasons, replayed, times) = match &tried.came {
-        Came::Not(reasons) => (&reasons[..], None, None),
-        Came::Made {
-            replayed, times, ..
-        } => (&[][..], Some(replayed), Some(*times)),
+    let reasons = match &tried.came {
+        Came::Not(reasons) => &reasons[..],
+        Came::Made(_) => &[],
     };
+    let replayed = tried.made().map(|made| &made.replayed);
+    let times = tried.made().map(|made| made.times);
     let turns = replayed.into_iter().flat_map(|replayed| &replayed.turns);
     TriedDocument {
         cell: &tried.title,

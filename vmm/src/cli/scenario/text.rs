@@ -91,6 +91,9 @@ pub(super) fn why(cut: &Cut) -> String {
             format!("run {run} did not come to its end; everybody was stopped here:{at}")
         }
         Cut::Lost(stopped) => format!("a vCPU was lost: {stopped}"),
+        Cut::Astray { vcpu, step } => {
+            format!("vCPU {vcpu} went another way than the trace says: it is at \"{step}\"")
+        }
         Cut::Refused(what) => format!("the payload refused: {what}"),
     }
 }
@@ -130,6 +133,21 @@ pub(super) fn outcome(one: &Observed) -> String {
 
 /// `no-lost-dirty, forbidden in the end: not met in 10000 runs; the explorer: holds`
 fn seen(condition: &Condition, runs: u64) -> String {
+    let demand = asked(condition);
+    let met = match (&condition.view, condition.met) {
+        (View::Not(why), _) => format!("not seen here: {why}"),
+        (View::AtTheEnd, met) => format!("met at the end of {met} of {}", counted(runs, "run")),
+        (View::BySteps, met) => format!("met by a step of {met} of {}", counted(runs, "run")),
+    };
+    let verdict = condition
+        .verdict
+        .map(|verdict| format!("; the explorer: {verdict}"));
+    let name = &condition.name;
+    format!("{name}, {demand}: {met}{}", verdict.unwrap_or_default())
+}
+
+/// What a condition asks: `forbidden in the end`.
+pub(super) fn asked(condition: &Condition) -> String {
     let demand = match condition.demand {
         Demand::Forbidden => "forbidden",
         Demand::Allowed => "allowed",
@@ -141,19 +159,7 @@ fn seen(condition: &Condition, runs: u64) -> String {
         (_, Scope::Finally) => " in the end",
         (_, Scope::Ever) => " ever",
     };
-    let met = match (&condition.view, condition.met) {
-        (View::Not(why), _) => format!("not seen here: {why}"),
-        (View::AtTheEnd, met) => format!("met at the end of {met} of {}", counted(runs, "run")),
-        (View::BySteps, met) => format!("met by a step of {met} of {}", counted(runs, "run")),
-    };
-    let verdict = condition
-        .verdict
-        .map(|verdict| format!("; the explorer: {verdict}"));
-    let name = &condition.name;
-    format!(
-        "{name}, {demand}{when}: {met}{}",
-        verdict.unwrap_or_default()
-    )
+    format!("{demand}{when}")
 }
 
 pub(super) fn soundness(judgement: &Judgement) -> String {
@@ -176,7 +182,8 @@ pub(super) fn soundness(judgement: &Judgement) -> String {
         None => "",
         Some(true) => "\nthe explorer knows of runs that need not end: this is one",
         Some(false) => {
-            "\nUNSOUND: by the explorer every run can come to its end, and this one did not"
+            "\nUNSOUND: by the explorer every run can come to its end, and this one did not: a mistake, \
+             or a host that had no time for it"
         }
     };
     format!("{outcomes}{hang}")

@@ -22,8 +22,8 @@ use super::request::{Refusal, Request};
 use super::translation::Translation;
 use crate::devices::Frame;
 use crate::memory::Ram;
-use crate::tracker::scan::{Scanner, Ticket};
 use crate::recorder::{Activity, Recorder};
+use crate::tracker::scan::{Scanner, Ticket};
 
 /// What an engine is made of.
 pub(crate) struct EngineParts {
@@ -154,9 +154,6 @@ impl Engine {
 
     /// Begins the transfer that a channel's descriptor asks for.
     fn start(&mut self, channel: usize) {
-        let address = self.registers.descriptor(channel);
-        let begun = self.begin(address);
-        self.go_on(channel, address, begun);
         self.recorded(channel, |engine| {
             let address = engine.registers.descriptor(channel);
             let begun = engine.begin(address);

@@ -33,14 +33,15 @@ pub struct Batch {
 }
 
 impl Default for Batch {
-    /// 10,000 runs in a minute at most, a pause at one step in four, five seconds for a run.
+    /// 10,000 runs in a minute at most, a pause at one step in four, half a minute for a run: what comes to
+    /// its end does so in far less, but not on a host that has no time for it.
     fn default() -> Self {
         Self {
             runs: 10_000,
             seed: 1,
             delay_one_in: 4,
             limit: Duration::from_secs(60),
-            patience: Duration::from_secs(5),
+            patience: Duration::from_secs(30),
         }
     }
 }
@@ -90,6 +91,13 @@ pub enum Cut {
     },
     /// A vCPU was lost.
     Lost(Stopped),
+    /// In a replay, a vCPU that was elsewhere than at its turn.
+    Astray {
+        /// Which.
+        vcpu: u64,
+        /// Where it was.
+        step: String,
+    },
     /// The payload found something wrong with the code that it was given.
     Refused(String),
 }
@@ -219,6 +227,9 @@ impl Batch {
             (run, guard.join().unwrap_or(None))
         });
         let run = run?;
+        if let Some(stopped) = &run.stopped {
+            log::info!("{stopped}");
+        }
         let cut = cut(plan, (&run, &ram), ended);
         Ok((run, cut))
     }

@@ -137,7 +137,7 @@ pub fn judge(plan: &Plan, ran: &Ran, allowed: Result<&Outcomes, Bound>) -> Judge
 }
 
 /// Whether somebody can wait for ever, or never succeed.
-fn may_hang(allowed: &Outcomes) -> bool {
+pub fn may_hang(allowed: &Outcomes) -> bool {
     let mut conditions = allowed.conditions.iter();
     allowed.deadlock || conditions.any(|one| one.verdict == Verdict::Livelock)
 }

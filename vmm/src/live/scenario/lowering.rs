@@ -74,15 +74,32 @@ impl Lowering<'_> {
         match event_by(self.program, self.places, number) {
             Some((by, steps)) if by == agent => {
                 let nobody = self.places.register();
-                for (operation, page, way) in steps {
-                    out.op(operation, page, way);
-                    if operation == code::LOAD {
+                for deed in steps {
+                    out.op(deed.operation, deed.page, deed.way);
+                    if deed.operation == code::LOAD {
                         out.op(code::SET_REGISTER, nobody, 0);
                     }
                 }
                 true
             }
             _ => false,
+        }
+    }
+}
+
+/// One instruction of an event: operation and operands.
+struct Deed {
+    operation: u64,
+    page: u64,
+    way: u64,
+}
+
+impl Deed {
+    fn new(operation: u64, page: u64, way: u64) -> Self {
+        Self {
+            operation,
+            page,
+            way,
         }
     }
 }
@@ -94,11 +111,7 @@ pub(super) fn agent_of_event(program: &Program, places: &Places, number: usize) 
 
 /// Who can make an event happen, and by what: loads through pages (which fill a TLB), and
 /// invalidations.
-fn event_by(
-    program: &Program,
-    places: &Places,
-    number: usize,
-) -> Option<(usize, Vec<(u64, u64, u64)>)> {
+fn event_by(program: &Program, places: &Places, number: usize) -> Option<(usize, Vec<Deed>)> {
     let code = &program.events.get(number)?.code;
     let (mut agent, mut steps) = (None, Vec::new());
     let mut by = |one: usize| match agent.replace(one) {
@@ -121,7 +134,7 @@ fn event_by(
             let (of, page) = tlbs.next()?;
             (operation.what == HardwareOperation::Load).then_some(())?;
             by(of)?;
-            steps.push((code::LOAD, page, 0));
+            steps.push(Deed::new(code::LOAD, page, 0));
             at = operation.code.end;
             continue;
         }
@@ -131,11 +144,11 @@ fn event_by(
         match places.of(*target.fields.first()?)? {
             Place::Tlb { agent, page } => {
                 by(agent)?;
-                steps.push((code::INVALIDATE, page, 0));
+                steps.push(Deed::new(code::INVALIDATE, page, 0));
             }
             Place::Smmu { page } => {
                 let kind = u64::from(port::NOTIFY_SECONDARY_TLB);
-                steps.push((code::NOTIFY, page, kind));
+                steps.push(Deed::new(code::NOTIFY, page, kind));
             }
             _ => return None,
         }

@@ -4,10 +4,12 @@
 //! explorer explores, with real page-table entries, TLBs and DMA where the scenario says so.
 
 mod assembler;
+mod assignments;
 mod batch;
 mod context;
 mod expressions;
 mod flow;
+mod hardware;
 mod initial;
 mod judge;
 mod load;
@@ -24,7 +26,7 @@ mod shared_shadow;
 mod tests;
 
 pub use batch::{Batch, Cut, Ran, Seen};
-pub use judge::{Condition, Judgement, Observed, View, allowed, judge};
+pub use judge::{Condition, Judgement, Observed, View, allowed, judge, may_hang};
 pub use plan::{NoPlan, Plan};
 pub use refusal::Refusal;
 pub use replay::{NoReplay, Replayed, TurnSeen, replay};

@@ -27,7 +27,12 @@ pub(super) struct Key {
 }
 
 /// A key as the histogram has it.
-pub(super) type Packed = [u64; code::KEY_WORDS as usize];
+pub(super) type Packed = [u64; WORDS];
+
+/// Words of a key.
+const WORDS: usize = 4;
+
+const _: () = assert!(WORDS as u64 == code::KEY_WORDS);
 
 impl Key {
     /// # Errors

@@ -34,8 +34,6 @@ pub(super) struct Places {
     done: u64,
     /// A word for each condition: a step has broken it.
     broken: u64,
-    /// A word for each counter.
-    counters: u64,
 }
 
 impl Places {
@@ -48,7 +46,6 @@ impl Places {
             registers: 0,
             done: 0,
             broken: 0,
-            counters: 0,
         };
         for shown in &program.shown {
             let place = places.place(shown);
@@ -60,7 +57,6 @@ impl Places {
         }
         places.done = places.room(program.agents.len());
         places.broken = places.room(program.properties.len());
-        places.counters = places.room(program.counters.len());
         places.check(program)?;
         Ok(places)
     }
@@ -131,11 +127,6 @@ impl Places {
     /// The word that says that a step has broken a condition.
     pub(super) fn broken(&self, property: usize) -> u64 {
         self.broken + property as u64
-    }
-
-    /// The word of a counter. Counters are not set back between runs.
-    pub(super) fn counter(&self, counter: usize) -> u64 {
-        self.counters + counter as u64
     }
 
     /// Registers in use.

@@ -106,7 +106,7 @@ impl Plan {
             initial: &initial,
             key: &key,
         });
-        let code = seats.map(|seat| seat.code(&mut lowering)).collect();
+        let code: Vec<Vec<u64>> = seats.map(|seat| seat.code(&mut lowering)).collect();
         refusals.extend(check(&places, &tables, &code));
         if !refusals.is_empty() {
             refusals.sort();
@@ -237,7 +237,7 @@ fn inside_operations(program: &Program) -> BTreeSet<(usize, String)> {
 }
 
 /// What has grown too large.
-fn check(places: &Places, tables: &Tables, code: &Vec<Vec<u64>>) -> Vec<Refusal> {
+fn check(places: &Places, tables: &Tables, code: &[Vec<u64>]) -> Vec<Refusal> {
     let longest = code.iter().map(Vec::len).max().unwrap_or(0) as u64;
     let tables = tables.words().len() as u64;
     let room = (code::TABLES_END - code::TABLES) / 8;

@@ -23,6 +23,8 @@ use crate::probe::Paging;
 pub struct Replayed {
     /// What was seen after each turn that was made.
     pub turns: Vec<TurnSeen>,
+    /// How often it was tried: see [`replay`].
+    pub attempts: u32,
     /// Turns of the schedule that were not made.
     pub missing: usize,
     /// The turn, from 0, from which on the same repeats, and how often the machine went round.
@@ -38,6 +40,8 @@ pub struct Replayed {
 /// A turn on the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnSeen {
+    /// Whose vCPU made it.
+    pub vcpu: u64,
     /// Whose.
     pub name: String,
     /// What it does.
@@ -55,6 +59,12 @@ impl Replayed {
     pub fn agrees(&self) -> bool {
         let mut turns = self.turns.iter();
         self.cut.is_none() && self.missing == 0 && turns.all(|turn| turn.differs.is_empty())
+    }
+
+    /// Whether it went another way than the schedule, and not for any other reason.
+    fn may_be_tried_again(&self) -> bool {
+        let astray = matches!(self.cut, None | Some(Cut::Astray { .. }));
+        astray && self.attempts < ATTEMPTS
     }
 
     /// Whether the condition of this name was seen broken.
@@ -89,11 +99,34 @@ pub enum NoReplay {
     Machine(#[from] MachineError),
 }
 
+/// How often a schedule is tried.
+const ATTEMPTS: u32 = 50;
+
 /// Forces `schedule` on a new machine. The same schedule gives the same, every time.
+///
+/// A CPU may lose what it has cached: an interrupt of the host's is enough where that drops
+/// translations. A schedule that needs it is then not made, and tried again, on another machine and a
+/// few times at most; [`Replayed::attempts`] says how often.
 ///
 /// # Errors
 /// [`NoReplay`].
 pub fn replay(
+    kvm: &Kvm,
+    plan: &Plan,
+    schedule: &Schedule,
+    batch: &Batch,
+    interrupted: &AtomicBool,
+) -> Result<Replayed, NoReplay> {
+    let mut replayed = once(kvm, plan, schedule, batch, interrupted)?;
+    while !replayed.agrees() && replayed.may_be_tried_again() {
+        let attempts = replayed.attempts + 1;
+        replayed = once(kvm, plan, schedule, batch, interrupted)?;
+        replayed.attempts = attempts;
+    }
+    Ok(replayed)
+}
+
+fn once(
     kvm: &Kvm,
     plan: &Plan,
     schedule: &Schedule,
@@ -118,7 +151,7 @@ pub fn replay(
         turns: turns.len() as u64,
         log_width: parts.len() as u64,
         alignment: load::REPLAY_ALIGNMENT,
-        ..load::control(&machine, plan, &load::Dice::none())
+        ..load::control(&machine, plan, &load::Dice::none(plan.vcpus()))
     };
     load::load(&machine, plan, control)?;
     let words: Vec<u64> = turns.iter().flat_map(|turn| words_of(*turn)).collect();
@@ -141,6 +174,7 @@ pub fn replay(
     Ok(Replayed {
         turns: seen(plan, schedule, &log, made),
         missing: turns.len() - made,
+        attempts: 1,
         circle: schedule.again.map(|first| (first, *rounds)),
         broken: broken.map(name).collect(),
         cut: cut.or_else(|| diverged(plan, &ram)),
@@ -189,9 +223,7 @@ fn words_of(turn: code::Turn) -> Vec<u64> {
 fn diverged(plan: &Plan, ram: &crate::memory::Ram) -> Option<Cut> {
     let vcpu = load::control_of(ram).diverged.checked_sub(1)?;
     let step = plan.step_words(load::standing(ram, vcpu).step).to_owned();
-    Some(Cut::Refused(format!(
-        "vCPU {vcpu} went another way than the schedule says: it is at \"{step}\""
-    )))
+    Some(Cut::Astray { vcpu, step })
 }
 
 fn beginning(plan: &Plan, schedule: &Schedule) -> BTreeMap<Field, u64> {
@@ -310,6 +342,7 @@ fn seen(plan: &Plan, schedule: &Schedule, log: &[u64], made: usize) -> Vec<TurnS
             }
         }
         turns.push(TurnSeen {
+            vcpu: guest_turn(plan, turn).map_or(0, |turn| turn.vcpu),
             name: turn.name.clone(),
             words: turn.words.clone(),
             changes,

@@ -131,7 +131,7 @@ impl Seat<'_> {
     /// Whether this is the first agent whose device accesses memory, or the first if none does.
     fn fills_smmu(&self, program: &Program) -> bool {
         let mut contexts = program.contexts.iter();
-        let first = contexts.find(|one| one.code.operations.iter().any(|one| is_dma(one)));
+        let first = contexts.find(|one| one.code.operations.iter().any(is_dma));
         self.agent == first.map_or(0, |context| context.agent)
     }
 
