@@ -82,7 +82,7 @@ fn page_tables_outside_memory_or_off_a_page_are_refused() {
 #[test]
 fn page_tables_may_be_anywhere_else() {
     with_kvm(|_| {
-        for place in ["0", "0x440000", "6M", "0xfc0000"] {
+        for place in ["0", "0x440000", "8M", "0xfc0000"] {
             stalemate(["run", "--page-tables", place]).verify_code(0);
         }
     });

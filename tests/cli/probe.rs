@@ -18,7 +18,8 @@ fn a_probe_that_makes_no_sense_is_refused() {
         let ended = stalemate(["probe", "mprotect"].iter().chain(&refused));
         ended.verify_bad_usage(&refused);
     }
-    stalemate(["--vcpus", "2", "probe", "mprotect"]).verify_bad_usage(&["--vcpus", "behind"]);
+    stalemate(["--vcpus", "2", "probe", "mprotect"])
+        .verify_bad_usage(&["--vcpus", "machines of its own"]);
 }
 
 #[test]

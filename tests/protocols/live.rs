@@ -125,8 +125,8 @@ fn cells_that_machines_can_be_look_into_no_cache() {
         can.push((name, run.count(), cells));
     }
     let expected = [
-        ("write-protect", 6, 12),
-        ("cow-states", 10, 10),
+        ("write-protect", 6, 18),
+        ("cow-states", 10, 15),
         ("uffd-wp", 12, 12),
         ("async-flush", 4, 7),
         ("upgrade", 12, 21),

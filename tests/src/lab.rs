@@ -178,7 +178,7 @@ pub fn end(stopped: Stopped) -> VcpuEnd {
     match stopped {
         Stopped::Vcpu(_, at) => at.end,
         Stopped::Scan(error) => VcpuEnd::Mirror(error),
-        limit @ Stopped::Limit { .. } => panic!("no vCPU ended: {limit}"),
+        other @ (Stopped::Asked { .. } | Stopped::Limit { .. }) => panic!("no vCPU ended: {other}"),
     }
 }
 
