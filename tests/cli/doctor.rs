@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tests::host::{can_trap, say, with_kvm};
-use vmm::tracker::TrackerKind;
+use vmm::tracker::{TrackerKind, dirty_pages};
 
 use crate::runner::{Ended, file, program, stalemate};
 
@@ -52,6 +52,9 @@ fn the_document_has_what_was_promised() {
         let works = if can_trap(kvm) { "ok" } else { "missing" };
         assert_eq!(finding(&document, "trackers", "trap")["state"], works);
         assert_eq!(finding(&document, "trackers", "announce")["state"], "ok");
+        let scan = finding(&document, "trackers", "scan");
+        let by = format!("works: tried, by {}", dirty_pages(kvm));
+        assert_eq!((&scan["state"], &scan["what"]), (&"ok".into(), &by.into()));
     });
 }
 

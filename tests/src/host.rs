@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use kvm_ioctls::Kvm;
-use vmm::tracker::{TrackerKind, trap_works};
+use vmm::tracker::scan::DirtyPages;
+use vmm::tracker::{TrackerKind, dirty_pages, trap_works};
 
 /// KVM; or `None`, said aloud, where there is none.
 ///
@@ -37,11 +38,18 @@ pub fn with_kvm(test: impl FnOnce(&Kvm)) {
 pub fn trackers(kvm: &Kvm) -> &'static [TrackerKind] {
     static WORKING: OnceLock<Vec<TrackerKind>> = OnceLock::new();
     WORKING.get_or_init(|| {
-        if trap_works(kvm).expect("the probe's machine can be built") {
-            return vec![TrackerKind::Trap, TrackerKind::Announce, TrackerKind::Scan];
+        let mut working = vec![TrackerKind::Announce, TrackerKind::Scan(DirtyPages::Log)];
+        if dirty_pages(kvm) == DirtyPages::Ring {
+            working.push(TrackerKind::Scan(DirtyPages::Ring));
+        } else {
+            say("this host has no dirty ring that works: it is not tested");
         }
-        say("this host can't trap page-table writes: the tracker `trap` is not tested");
-        vec![TrackerKind::Announce, TrackerKind::Scan]
+        if trap_works(kvm).expect("the probe's machine can be built") {
+            working.insert(0, TrackerKind::Trap);
+        } else {
+            say("this host can't trap page-table writes: the tracker `trap` is not tested");
+        }
+        working
     })
 }
 

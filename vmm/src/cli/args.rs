@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use guest::abi::layout;
+use kvm_ioctls::Kvm;
 use notifier::secondary::smmu::Knobs;
 
 use super::explore::Explore;
@@ -17,7 +18,7 @@ use super::size;
 use crate::driver::SmmuDriver;
 use crate::host;
 use crate::policy::UpgradePolicy;
-use crate::tracker::TrackerKind;
+use crate::tracker::{self, TrackerKind};
 
 /// Shows whether a device ever sees a stale translation.
 ///
@@ -390,18 +391,18 @@ pub(super) enum Tracker {
     Trap,
     /// The guest announces each change
     Announce,
-    /// Tables are compared with a copy where KVM's dirty log says that they may have changed
+    /// Tables are compared with a copy where KVM's dirty ring or log says that they may have changed
     Scan,
 }
 
 impl Tracker {
-    /// The one that was asked for, if one was.
-    pub(super) fn chosen(self) -> Option<TrackerKind> {
+    /// The one that was asked for; where that leaves a choice, what works here.
+    pub(super) fn chosen(self, kvm: &Kvm) -> TrackerKind {
         match self {
-            Self::Auto => None,
-            Self::Trap => Some(TrackerKind::Trap),
-            Self::Announce => Some(TrackerKind::Announce),
-            Self::Scan => Some(TrackerKind::Scan),
+            Self::Auto => tracker::choose(kvm),
+            Self::Trap => TrackerKind::Trap,
+            Self::Announce => TrackerKind::Announce,
+            Self::Scan => TrackerKind::Scan(tracker::dirty_pages(kvm)),
         }
     }
 }

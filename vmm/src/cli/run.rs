@@ -19,7 +19,7 @@ use crate::machine::{MachineConfig, MachineError};
 use crate::memory::MemoryConfig;
 use crate::policy::UpgradePolicy;
 use crate::report::{self, Host};
-use crate::tracker;
+use crate::tracker::TrackerKind;
 
 /// A host on which machines can run, with the tracker that they use.
 struct Ready {
@@ -153,12 +153,12 @@ fn ready(setup: &Setup) -> Result<Ready, NotRun> {
         })?,
     };
     let kvm = host::open(&setup.kvm).map_err(MachineError::from)?;
-    let tracker = match setup.tracker.chosen() {
-        Some(chosen) => chosen,
-        None => tracker::choose(&kvm),
-    };
+    let tracker = setup.tracker.chosen(&kvm);
     let kvm_kind = KvmKind::detect();
     log::info!("KVM: {kvm_kind}, tracker: {tracker}");
+    if let TrackerKind::Scan(pages) = tracker {
+        log::info!("what may have been written is what {pages} says");
+    }
     let host = Host {
         kvm: kvm_kind,
         tracker,

@@ -7,7 +7,11 @@ use crate::tracker::{self, TrackerKind};
 
 /// One for each tracker.
 pub(super) fn findings(kvm: &Kvm) -> Vec<Finding> {
-    let all = TrackerKind::ALL.into_iter();
+    let pages = tracker::dirty_pages(kvm);
+    let all = TrackerKind::ALL.into_iter().map(|kind| match kind {
+        TrackerKind::Scan(_) => TrackerKind::Scan(pages),
+        other => other,
+    });
     all.map(|kind| {
         finding(
             kind,
@@ -20,7 +24,7 @@ pub(super) fn findings(kvm: &Kvm) -> Vec<Finding> {
 fn finding(kind: TrackerKind, works: Result<bool, String>) -> Finding {
     let remedy = "use another tracker: `--tracker auto` finds one that works";
     let (state, what, remedy) = match works {
-        Ok(true) => (State::Ok, "works: tried".into(), None),
+        Ok(true) => (State::Ok, tried(kind), None),
         Ok(false) => (
             State::Missing,
             "does not work here: a guest was tried with it".into(),
@@ -38,9 +42,17 @@ fn finding(kind: TrackerKind, works: Result<bool, String>) -> Finding {
     }
 }
 
+fn tried(kind: TrackerKind) -> String {
+    match kind {
+        TrackerKind::Scan(pages) => format!("works: tried, by {pages}"),
+        TrackerKind::Trap | TrackerKind::Announce => "works: tried".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tracker::scan::DirtyPages;
 
     #[test]
     fn a_tracker_that_does_not_work_comes_with_what_to_do() {
@@ -51,5 +63,13 @@ mod tests {
         let remedies = found.each_ref().map(|finding| finding.remedy.is_some());
         assert_eq!(remedies, [false, true, true]);
         assert_eq!(found[2].what, "no memory");
+    }
+
+    #[test]
+    fn scanning_says_by_what() {
+        let found = [DirtyPages::Ring, DirtyPages::Log]
+            .map(|pages| finding(TrackerKind::Scan(pages), Ok(true)).what);
+        let by = ["the dirty ring", "the dirty log"].map(|by| format!("works: tried, by {by}"));
+        assert_eq!(found, by);
     }
 }

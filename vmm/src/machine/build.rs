@@ -26,7 +26,9 @@ use crate::memory::{Layout, PageTableSlot, Ram, map_into};
 use crate::mirror::Mirror;
 use crate::tracker::TrackerKind;
 use crate::tracker::announce::AnnouncePort;
-use crate::tracker::scan::{DirtyLog, Point, Scan, Scanner, ShadowCopy};
+use crate::tracker::scan::{
+    DirtyLog, DirtyPages, DirtyRings, Log, Point, Scan, Scanner, ShadowCopy,
+};
 use crate::tracker::shadow_paging::ShadowPaging;
 use crate::tracker::trap::Trap;
 use crate::vcpu::Buses;
@@ -63,8 +65,7 @@ pub(super) fn machine(
         None => mirror,
     });
     let vm = virtual_machine(kvm, &ram, config.tracker)?;
-    let scanner = copy.map(|copy| scanner(&vm, &ram, copy, &mirror));
-    let scanner = scanner.transpose()?;
+    let scanner = scanner((&vm, &ram), copy, &mirror, config.tracker)?;
     let registers = Arc::new(Registers::new().map_err(MachineError::resource("doorbell"))?);
     connect_doorbells(&vm, &registers)?;
     let console = Arc::new(Console::new());
@@ -120,14 +121,14 @@ pub(super) fn machine(
 /// How the payload must store entries so that the tracker sees them.
 fn protocol(tracker: TrackerKind) -> u64 {
     match tracker {
-        TrackerKind::Trap | TrackerKind::Scan => program::PROTOCOL_STORE,
+        TrackerKind::Trap | TrackerKind::Scan(_) => program::PROTOCOL_STORE,
         TrackerKind::Announce => program::PROTOCOL_ANNOUNCE,
     }
 }
 
 /// What secondary MMUs walk instead of the guest's own tables, if they do.
 fn shadow_copy(ram: &Ram, tracker: TrackerKind) -> Result<Option<Arc<ShadowCopy>>, MachineError> {
-    if tracker != TrackerKind::Scan {
+    if !matches!(tracker, TrackerKind::Scan(_)) {
         return Ok(None);
     }
     let copy = ShadowCopy::new(ram.clone());
@@ -135,16 +136,23 @@ fn shadow_copy(ram: &Ram, tracker: TrackerKind) -> Result<Option<Arc<ShadowCopy>
     Ok(Some(Arc::new(copy)))
 }
 
+/// Who scans, if anybody must.
 fn scanner(
-    vm: &Arc<VmFd>,
-    ram: &Ram,
-    copy: Arc<ShadowCopy>,
+    (vm, ram): (&Arc<VmFd>, &Ram),
+    copy: Option<Arc<ShadowCopy>>,
     mirror: &Arc<Mirror>,
-) -> Result<Arc<Scanner>, MachineError> {
-    let log = Box::new(DirtyLog::new(Arc::clone(vm), ram));
+    tracker: TrackerKind,
+) -> Result<Option<Arc<Scanner>>, MachineError> {
+    let (Some(copy), TrackerKind::Scan(pages)) = (copy, tracker) else {
+        return Ok(None);
+    };
+    let log: Box<dyn Log> = match pages {
+        DirtyPages::Ring => Box::new(DirtyRings::new(Arc::clone(vm), ram)),
+        DirtyPages::Log => Box::new(DirtyLog::new(Arc::clone(vm), ram)),
+    };
     let scanner = Scanner::new(Scan::new(log, copy, Arc::clone(mirror)));
     let scanner = scanner.map_err(MachineError::resource("event descriptor"))?;
-    Ok(Arc::new(scanner))
+    Ok(Some(Arc::new(scanner)))
 }
 
 /// The address space, what follows it, and what watches both.
@@ -229,10 +237,13 @@ fn virtual_machine(kvm: &Kvm, ram: &Ram, tracker: TrackerKind) -> Result<Arc<VmF
     if tracker == TrackerKind::Trap && !vm.check_extension(Cap::ReadonlyMem) {
         return Err(HostError::Missing(READ_ONLY_SLOTS).into());
     }
+    if tracker == TrackerKind::Scan(DirtyPages::Ring) {
+        DirtyRings::enable(&vm).map_err(MachineError::kvm("log writes in dirty rings"))?;
+    }
     let pool = match tracker {
         TrackerKind::Trap => PageTableSlot::ReadOnly,
         TrackerKind::Announce => PageTableSlot::Ordinary,
-        TrackerKind::Scan => PageTableSlot::Logged,
+        TrackerKind::Scan(_) => PageTableSlot::Logged,
     };
     map_into(&vm, ram, pool).map_err(MachineError::kvm("map guest memory"))?;
     arch::add_interrupt_controller(&vm)?;
@@ -298,7 +309,7 @@ fn add_tracker(
             control(buses).insert(port::ANNOUNCE.into(), 4, Arc::new(port))?;
         }
         // The guest needs nothing of it.
-        TrackerKind::Scan => {}
+        TrackerKind::Scan(_) => {}
     }
     Ok(())
 }

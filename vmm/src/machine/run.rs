@@ -234,6 +234,10 @@ impl Machine {
             .map(|index| {
                 let vcpu = self.vm.create_vcpu(index);
                 let vcpu = vcpu.map_err(MachineError::kvm("create a vCPU"))?;
+                if let Some(scan) = self.scan() {
+                    let added = scan.add(&vcpu);
+                    added.map_err(MachineError::resource("dirty ring"))?;
+                }
                 let (entry, root) = (self.loaded.entry.raw(), self.built.root.raw());
                 arch::configure_vcpu(kvm, &vcpu, index, GuestAddress(entry), GuestAddress(root))?;
                 let bell = bell.try_clone();
@@ -242,6 +246,7 @@ impl Machine {
                     vcpu,
                     buses: Arc::clone(&self.buses),
                     refusals: self.refusals.clone(),
+                    scanner: self.scanner.clone(),
                     ends: ends.clone(),
                     bell: bell.map_err(MachineError::resource("event descriptor"))?,
                     recorder: self.recorder.clone(),

@@ -13,7 +13,7 @@ use super::Ram;
 pub(crate) enum PageTableSlot {
     /// Read only: every write is an exit.
     ReadOnly,
-    /// Anything, but KVM writes down which pages it may have written.
+    /// Anything, but KVM writes down which pages it may have written, in whatever log there is.
     Logged,
     /// Anything.
     Ordinary,

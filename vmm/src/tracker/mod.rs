@@ -18,7 +18,8 @@ mod write;
 
 use std::fmt;
 
-pub use probe::{choose, trap_works, works};
+pub use probe::{choose, dirty_pages, trap_works, works};
+use scan::DirtyPages;
 pub use write::{NotAWrite, PageTableWrite};
 
 /// A way to see page-table writes.
@@ -28,13 +29,13 @@ pub enum TrackerKind {
     Trap,
     /// By the guest's word.
     Announce,
-    /// By KVM's dirty log and a copy; later than the others.
-    Scan,
+    /// By what KVM says of dirty pages and a copy; later than the others.
+    Scan(DirtyPages),
 }
 
 impl TrackerKind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Trap, Self::Scan, Self::Announce];
+    /// All of them; the scanning one as it is everywhere.
+    pub const ALL: [Self; 3] = [Self::Trap, Self::Scan(DirtyPages::Log), Self::Announce];
 }
 
 impl fmt::Display for TrackerKind {
@@ -42,7 +43,7 @@ impl fmt::Display for TrackerKind {
         f.write_str(match self {
             Self::Trap => "trap",
             Self::Announce => "announce",
-            Self::Scan => "scan",
+            Self::Scan(_) => "scan",
         })
     }
 }

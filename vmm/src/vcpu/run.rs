@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kvm_bindings::KVM_EXIT_DIRTY_RING_FULL;
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use notifier::addr::Gpa;
 
 use super::{VcpuEnd, VcpuIndex};
 use crate::bus::{Bus, Flow};
 use crate::recorder::{Activity, Recorder};
+use crate::tracker::scan::Scanner;
 
 /// What a vCPU can reach outside memory.
 pub(crate) struct Buses {
@@ -37,26 +39,34 @@ impl Refusals for Unanswered {
     }
 }
 
-/// Runs `vcpu` until it ends, or until `stop` is set and it is kicked. The recorder, if there is one,
-/// hears of each exit.
+/// Whom a vCPU's exits belong to.
+pub(super) struct Around<'a> {
+    pub(super) buses: &'a Buses,
+    pub(super) refusals: &'a dyn Refusals,
+    pub(super) scanner: Option<&'a Scanner>,
+    /// Who hears of each exit.
+    pub(super) recorder: Option<&'a Recorder>,
+}
+
+/// Runs `vcpu` until it ends, or until `stop` is set and it is kicked.
 pub(super) fn run(
     vcpu: &mut VcpuFd,
     index: VcpuIndex,
-    (buses, refusals): (&Buses, &dyn Refusals),
+    around: &Around<'_>,
     stop: &AtomicBool,
-    recorder: Option<&Recorder>,
 ) -> VcpuEnd {
     loop {
         if stop.load(Ordering::Acquire) {
             return VcpuEnd::Stopped;
         }
         let flow = match vcpu.run() {
-            Ok(VcpuExit::MemoryFault { gpa, .. }) => refusals.refused(Some(Gpa::new(gpa))),
-            Err(error) if error.errno() == libc::EFAULT => refusals.refused(None),
-            Ok(exit) => match recorder {
-                None => dispatch(exit, index, buses),
-                Some(recorder) => recorded(exit, index, buses, recorder),
+            Ok(VcpuExit::MemoryFault { gpa, .. }) => around.refusals.refused(Some(Gpa::new(gpa))),
+            Ok(VcpuExit::Unsupported(KVM_EXIT_DIRTY_RING_FULL)) => full_ring(around.scanner),
+            Ok(exit) => match around.recorder {
+                None => dispatch(exit, index, around.buses),
+                Some(recorder) => recorded(exit, index, around.buses, recorder),
             },
+            Err(error) if error.errno() == libc::EFAULT => around.refusals.refused(None),
             Err(error) => resume(error),
         };
         if let Flow::Break(end) = flow {
@@ -84,6 +94,15 @@ fn dispatch(exit: VcpuExit<'_>, index: VcpuIndex, buses: &Buses) -> Flow {
         VcpuExit::FailEntry(reason, _) => failed(format!("entry failed, reason {reason:#x}")),
         VcpuExit::InternalError => failed("an instruction it can't emulate".into()),
         other => failed(format!("unexpected exit {other:?}")),
+    }
+}
+
+/// It is emptied, and the vCPU goes on.
+fn full_ring(scanner: Option<&Scanner>) -> Flow {
+    match scanner.map(|scanner| scanner.scan().make_room()) {
+        Some(Ok(())) => Flow::Continue(()),
+        Some(Err(error)) => failed(format!("its dirty ring can't be emptied: {error}")),
+        None => failed("a full dirty ring, where there is none".into()),
     }
 }
 

@@ -24,9 +24,10 @@ use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use super::VcpuIndex;
 use super::end::EndedAt;
-use super::run::{Refusals, SharedBuses, Unanswered, run};
+use super::run::{Around, Refusals, SharedBuses, Unanswered, run};
 use crate::arch;
 use crate::recorder::Recorder;
+use crate::tracker::scan::Scanner;
 
 /// How long a kicked vCPU may take to end. It takes microseconds; a host that swaps, longer.
 const KICK_LIMIT: Duration = Duration::from_secs(5);
@@ -50,6 +51,8 @@ pub(crate) struct VcpuStart {
     pub(crate) buses: SharedBuses,
     /// Who answers for memory that the host refuses it.
     pub(crate) refusals: Option<Arc<dyn Refusals>>,
+    /// Who makes room in its dirty ring, if it has one.
+    pub(crate) scanner: Option<Arc<Scanner>>,
     /// Where its end goes...
     pub(crate) ends: Sender<Ended>,
     /// ...and what rings then.
@@ -135,10 +138,13 @@ impl Drop for Vcpu {
 
 fn body(mut start: VcpuStart, stop: &AtomicBool) {
     let index = start.index;
-    let refusals = start.refusals.as_deref().unwrap_or(&Unanswered);
-    let recorder = start.recorder.as_deref();
-    let buses = (&*start.buses, refusals);
-    let end = run(&mut start.vcpu, index, buses, stop, recorder);
+    let around = Around {
+        buses: &start.buses,
+        refusals: start.refusals.as_deref().unwrap_or(&Unanswered),
+        scanner: start.scanner.as_deref(),
+        recorder: start.recorder.as_deref(),
+    };
+    let end = run(&mut start.vcpu, index, &around, stop);
     let instruction = arch::instruction_pointer(&start.vcpu).ok().map(Gva::new);
     log::debug!("{index}: {end}");
     let at = EndedAt { end, instruction };

@@ -1,16 +1,22 @@
-//! Which pages of the page-table pool were written: KVM's dirty log.
+//! Which pages of the page-table pool were written, and KVM's dirty log, which says so.
 
 use std::io;
 use std::sync::Arc;
 
 use guest::abi::layout;
-use kvm_ioctls::VmFd;
+use kvm_ioctls::{VcpuFd, VmFd};
 use notifier::addr::{AddrRange, Gpa};
 
 use crate::memory::{Ram, page_table_slot};
 
 /// Knows which pages of the pool the guest may have written.
 pub(crate) trait Log: Send + Sync {
+    /// From now on writes of `vcpu` are in the answers; called before it runs.
+    ///
+    /// # Errors
+    /// What KVM says.
+    fn add(&self, vcpu: &VcpuFd) -> io::Result<()>;
+
     /// The pages written since the last call. A write that comes after this began is in this
     /// answer or in the next.
     ///
@@ -36,6 +42,11 @@ impl DirtyLog {
 }
 
 impl Log for DirtyLog {
+    fn add(&self, _: &VcpuFd) -> io::Result<()> {
+        // It is of all vCPUs.
+        Ok(())
+    }
+
     fn take(&self) -> io::Result<Vec<Gpa>> {
         let length = self.pool.length().unwrap_or(0);
         let length = usize::try_from(length).map_err(io::Error::other)?;

@@ -1,8 +1,8 @@
 //! The scanning tracker: the guest writes its page tables as it likes, and what has changed is found
 //! by comparing them with a copy.
 //!
-//! The pool's memory slot has a dirty log, so that only pages are compared which the guest may have
-//! written since. That is done at *points*: before a device begins what a doorbell asks of it,
+//! KVM writes down which pages of the pool are written ([`DirtyPages`]), so that only pages are
+//! compared which the guest may have written since. That is done at *points*: before a device begins what a doorbell asks of it,
 //! before the SMMU does what a write to its registers asks of it (and so before a CMD_SYNC is
 //! complete that the guest's driver submits), every millisecond, and at the end of the run.
 //!
@@ -16,11 +16,16 @@ mod copy;
 mod fixture;
 mod log;
 mod point;
+mod ring;
+mod rings;
 mod thread;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex};
 
+use kvm_ioctls::VcpuFd;
 use notifier::addr::Gpa;
 
 use crate::lock::lock;
@@ -30,13 +35,36 @@ use changes::Changes;
 pub(crate) use copy::ShadowCopy;
 pub(crate) use log::{DirtyLog, Log};
 pub(crate) use point::Point;
+pub(crate) use rings::DirtyRings;
 pub(crate) use thread::{Scanner, Scanning, Ticket};
+
+/// How KVM says which pages may have been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DirtyPages {
+    /// A ring for each vCPU, in which it names each page.
+    Ring,
+    /// A bit for each page.
+    Log,
+}
+
+impl fmt::Display for DirtyPages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ring => "the dirty ring",
+            Self::Log => "the dirty log",
+        })
+    }
+}
 
 /// What scanning took; counted where it happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanCounts {
-    /// Points at which the dirty log was asked.
+    /// Points at which KVM was asked.
     pub scans: u64,
+    /// Times that a vCPU left the guest because its dirty ring was full.
+    pub full: u64,
+    /// Pages that KVM named, as often as it did.
+    pub named: u64,
     /// Pages whose entries were compared with the copy, once for each time.
     pub pages: u64,
     /// Entries that differed.
@@ -50,6 +78,19 @@ pub(crate) struct Scan {
     mirror: Arc<Mirror>,
     /// Held for a whole scan.
     state: Mutex<State>,
+    /// Held while the log is asked, and never while anything is waited for. Taken after `state`.
+    named: Mutex<Named>,
+}
+
+/// What KVM has said.
+#[derive(Default)]
+struct Named {
+    /// Pages that no scan has looked at yet.
+    pages: BTreeSet<Gpa>,
+    /// Pages so far, as often as they were named.
+    count: u64,
+    /// Times that a ring was full.
+    full: u64,
 }
 
 #[derive(Default)]
@@ -67,6 +108,7 @@ impl Scan {
             copy,
             mirror,
             state: Mutex::default(),
+            named: Mutex::default(),
         }
     }
 
@@ -85,8 +127,34 @@ impl Scan {
         done
     }
 
+    /// From now on writes of `vcpu` are found; called before it runs.
+    ///
+    /// # Errors
+    /// What KVM says.
+    pub(crate) fn add(&self, vcpu: &VcpuFd) -> io::Result<()> {
+        self.log.add(vcpu)
+    }
+
+    /// A vCPU has left the guest because its ring is full: there is room when this returns. What the
+    /// ring named is for the next scan. To scan here might be to wait for an access that a device holds
+    /// open until this very vCPU lets it go.
+    ///
+    /// # Errors
+    /// What KVM says.
+    pub(crate) fn make_room(&self) -> io::Result<()> {
+        let mut named = lock(&self.named);
+        named.full += 1;
+        self.ask(&mut named)
+    }
+
     pub(crate) fn counts(&self) -> ScanCounts {
-        lock(&self.state).counts
+        let counts = lock(&self.state).counts;
+        let named = lock(&self.named);
+        ScanCounts {
+            full: named.full,
+            named: named.count,
+            ..counts
+        }
     }
 
     /// Why what the guest has written can't be followed, if it can't.
@@ -97,7 +165,7 @@ impl Scan {
     fn round(&self, state: &mut State) -> Result<(), MirrorError> {
         state.counts.scans += 1;
         let mut pages = std::mem::take(&mut state.again);
-        pages.extend(self.dirty()?);
+        pages.append(&mut self.dirty()?);
         let entries = self.compare(&pages, &mut state.counts)?;
         let applied = Changes::new(&self.copy, &self.mirror, entries.clone()).apply();
         let Err(error) = applied else {
@@ -106,7 +174,7 @@ impl Scan {
         // The entries were not read at one moment: if the guest wrote meanwhile, then what can't be
         // followed is perhaps half of a move that is whole by now. A later scan decides. That a page
         // is in the log again says little: hardware that walks tables puts them there too.
-        pages.extend(self.dirty()?);
+        pages.append(&mut self.dirty()?);
         if self.is_still(&entries, &pages, &mut state.counts)? {
             return Err(error);
         }
@@ -130,9 +198,18 @@ impl Scan {
         Ok(now.keys().all(|slot| found.contains_key(slot)))
     }
 
-    fn dirty(&self) -> Result<Vec<Gpa>, MirrorError> {
-        let taken = self.log.take();
-        taken.map_err(|error| MirrorError::Log(error.kind()))
+    fn dirty(&self) -> Result<BTreeSet<Gpa>, MirrorError> {
+        let mut named = lock(&self.named);
+        let asked = self.ask(&mut named);
+        asked.map_err(|error| MirrorError::Log(error.kind()))?;
+        Ok(std::mem::take(&mut named.pages))
+    }
+
+    fn ask(&self, named: &mut Named) -> io::Result<()> {
+        let pages = self.log.take()?;
+        named.count += pages.len() as u64;
+        named.pages.extend(pages);
+        Ok(())
     }
 
     fn compare(

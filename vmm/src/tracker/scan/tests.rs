@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 
+use kvm_ioctls::VcpuFd;
 use notifier::paging::TreeError;
 
 use super::fixture::{Fixture, fixture, mapped, table};
@@ -19,6 +20,10 @@ struct Scripted {
 }
 
 impl Log for Scripted {
+    fn add(&self, _: &VcpuFd) -> io::Result<()> {
+        Ok(())
+    }
+
     fn take(&self) -> io::Result<Vec<Gpa>> {
         let writes = lock(&self.turns).pop_front().unwrap_or_default();
         let pages = writes.iter().map(|(slot, entry)| {
@@ -75,6 +80,22 @@ fn an_entry_that_is_again_what_it_was_did_not_change() {
     });
     scan.now().unwrap();
     assert_eq!(fixture.kinds(), []);
+}
+
+/// Neither what it named is lost, nor does anybody scan on its account.
+#[test]
+fn what_a_full_ring_named_is_for_the_next_scan() {
+    let (scan, fixture) = scan(|fixture| {
+        let [first, second] = fixture.slots;
+        vec![vec![(first, mapped(7))], vec![(second, mapped(8))]]
+    });
+    scan.make_room().unwrap();
+    assert_eq!((scan.counts().scans, scan.counts().full), (0, 1));
+    assert_eq!(fixture.kinds(), []);
+    scan.now().unwrap();
+    let counts = scan.counts();
+    assert_eq!((counts.scans, counts.named, counts.entries), (1, 2, 2));
+    fixture.verify();
 }
 
 #[test]
