@@ -202,6 +202,26 @@ impl Batch {
         }
     }
 
+    /// Why a run of a machine was not carried to its end, if it was not.
+    fn cut(&self, plan: &Plan, (run, ram): (&Run, &Ram), ended: Option<Ended>) -> Option<Cut> {
+        let lost = run
+            .stopped
+            .iter()
+            .find(|stopped| matches!(stopped, Stopped::Vcpu(..)));
+        if let Some(lost) = lost {
+            return Some(Cut::Lost(lost.clone()));
+        }
+        match ended {
+            Some(Ended::Interrupted) => Some(Cut::Interrupted),
+            Some(Ended::Limit) => Some(Cut::Limit(self.limit)),
+            Some(Ended::Hangs) => Some(Cut::Hangs {
+                run: load::standing(ram, 0).run,
+                at: standings(plan, ram),
+            }),
+            None => refused(plan, run),
+        }
+    }
+
     /// Runs a machine that is loaded, under the eyes of a guard; why it was cut, if it was.
     pub(super) fn watched(
         &self,
@@ -230,7 +250,7 @@ impl Batch {
         if let Some(stopped) = &run.stopped {
             log::info!("{stopped}");
         }
-        let cut = cut(plan, (&run, &ram), ended);
+        let cut = self.cut(plan, (&run, &ram), ended);
         Ok((run, cut))
     }
 }
@@ -290,25 +310,6 @@ impl Guard<'_> {
             }
             thread::sleep(LOOK);
         }
-    }
-}
-
-fn cut(plan: &Plan, (run, ram): (&Run, &Ram), ended: Option<Ended>) -> Option<Cut> {
-    let lost = run
-        .stopped
-        .iter()
-        .find(|stopped| matches!(stopped, Stopped::Vcpu(..)));
-    if let Some(lost) = lost {
-        return Some(Cut::Lost(lost.clone()));
-    }
-    match ended {
-        Some(Ended::Interrupted) => Some(Cut::Interrupted),
-        Some(Ended::Limit) => Some(Cut::Limit(run.elapsed)),
-        Some(Ended::Hangs) => Some(Cut::Hangs {
-            run: load::standing(ram, 0).run,
-            at: standings(plan, ram),
-        }),
-        None => refused(plan, run),
     }
 }
 
