@@ -9,6 +9,10 @@ use notifier::explore::program::{Ex, Field};
 use super::assembler::Assembler;
 use super::places::{Place, Places};
 
+/// The most values that an expression may have on the stack at once. Some more places are for what a
+/// statement has put there before it.
+const DEEPEST: u64 = code::STACK - 8;
+
 /// The look-up tables of a program, each once.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
@@ -54,23 +58,69 @@ impl Expressions<'_> {
     /// # Errors
     /// It looks at something that can't be looked at on a machine.
     pub(super) fn value(&mut self, ex: &Ex, out: &mut Assembler) -> Result<(), Unseen> {
+        if self.depth(ex) > DEEPEST {
+            let why = format!("it is computed from more than {DEEPEST} values at a time");
+            return Err(Unseen(why));
+        }
+        self.part(ex, out)
+    }
+
+    /// How many values its code has on the stack at once.
+    fn depth(&self, ex: &Ex) -> u64 {
+        // Each begins where so many of those before it have left their value.
+        let row = |parts: &[&Ex]| {
+            let parts = (0..).zip(parts);
+            parts.map(|(before, part)| before + self.depth(part)).max()
+        };
+        let most = match ex {
+            Ex::Const(_) | Ex::Get(_) | Ex::AtBoundary(_) | Ex::Done(_) => None,
+            // Of elements that are looked at one by one each leaves two values.
+            Ex::At(fields, index) if self.is_one_by_one(fields) => {
+                Some(2 * fields.len() as u64 + self.depth(index) + 1)
+            }
+            Ex::At(_, index) => Some(self.depth(index)),
+            Ex::Part(inner, ..) | Ex::Not(inner) | Ex::One(_, inner) => Some(self.depth(inner)),
+            Ex::With(inner, parts) => {
+                let parts = parts.iter().map(|(_, _, part)| 1 + self.depth(part));
+                parts.chain([self.depth(inner)]).max()
+            }
+            Ex::Or(one, other)
+            | Ex::And(one, other)
+            | Ex::Equal(one, other)
+            | Ex::Less(one, other)
+            | Ex::Add(one, other)
+            | Ex::Subtract(one, other) => row(&[one, other]),
+            Ex::If(condition, then, otherwise) => row(&[condition, then, otherwise]),
+            Ex::Two(_, _, one, other) => row(&[other, one]),
+        };
+        most.unwrap_or(1)
+    }
+
+    /// Whether there is no operation for looking at the element of an array by its number.
+    fn is_one_by_one(&self, fields: &[Field]) -> bool {
+        let first = fields.first().and_then(|field| self.places.of(*field));
+        let known = matches!(first, Some(Place::Slot(_) | Place::Contents(_)));
+        !known || fields.iter().any(|field| self.instead.contains_key(field))
+    }
+
+    fn part(&mut self, ex: &Ex, out: &mut Assembler) -> Result<(), Unseen> {
         match ex {
             Ex::Const(number) => out.constant(*number),
             Ex::Get(field) => self.get(*field, out)?,
             Ex::At(fields, index) => self.element(fields, index, out)?,
             Ex::Part(inner, shift, ones) => {
-                self.value(inner, out)?;
+                self.part(inner, out)?;
                 out.op(code::PART, u64::from(*shift), *ones);
             }
             Ex::With(inner, parts) => {
-                self.value(inner, out)?;
+                self.part(inner, out)?;
                 for (shift, ones, part) in parts {
-                    self.value(part, out)?;
+                    self.part(part, out)?;
                     out.op(code::WITH, u64::from(*shift), *ones);
                 }
             }
             Ex::Not(inner) => {
-                self.value(inner, out)?;
+                self.part(inner, out)?;
                 out.op(code::NOT, 0, 0);
             }
             Ex::Or(one, other) => self.two(code::OR, one, other, out)?,
@@ -80,13 +130,13 @@ impl Expressions<'_> {
             Ex::Add(one, other) => self.two(code::ADD, one, other, out)?,
             Ex::Subtract(one, other) => self.two(code::SUBTRACT, one, other, out)?,
             Ex::If(condition, then, otherwise) => {
-                self.value(condition, out)?;
-                self.value(then, out)?;
-                self.value(otherwise, out)?;
+                self.part(condition, out)?;
+                self.part(then, out)?;
+                self.part(otherwise, out)?;
                 out.op(code::SELECT, 0, 0);
             }
             Ex::One(table, one) => {
-                self.value(one, out)?;
+                self.part(one, out)?;
                 let table = self.tables.add(table);
                 out.op(code::LOOK_UP, table, 0);
             }
@@ -105,16 +155,16 @@ impl Expressions<'_> {
     }
 
     fn two(&mut self, op: u64, one: &Ex, other: &Ex, out: &mut Assembler) -> Result<(), Unseen> {
-        self.value(one, out)?;
-        self.value(other, out)?;
+        self.part(one, out)?;
+        self.part(other, out)?;
         out.op(op, 0, 0);
         Ok(())
     }
 
     /// Two entries side by side: the first in the bits above the other's.
     fn pair(&mut self, bits: u32, one: &Ex, other: &Ex, out: &mut Assembler) -> Result<(), Unseen> {
-        self.value(other, out)?;
-        self.value(one, out)?;
+        self.part(other, out)?;
+        self.part(one, out)?;
         let ones = (1 << bits) - 1;
         out.op(code::WITH, bits.into(), ones);
         Ok(())
@@ -166,11 +216,11 @@ impl Expressions<'_> {
         let count = fields.len() as u64;
         match places.as_deref() {
             Some([Place::Slot(first), ..]) => {
-                self.value(index, out)?;
+                self.part(index, out)?;
                 out.op(code::GET_AT, *first, count);
             }
             Some([Place::Contents(_), ..]) => {
-                self.value(index, out)?;
+                self.part(index, out)?;
                 out.op(code::CONTENTS, 0, 0);
             }
             _ => self.one_by_one(fields, index, out)?,
@@ -185,7 +235,7 @@ impl Expressions<'_> {
         out: &mut Assembler,
     ) -> Result<(), Unseen> {
         for (number, field) in (0..).zip(fields) {
-            self.value(index, out)?;
+            self.part(index, out)?;
             out.constant(number);
             out.op(code::EQUAL, 0, 0);
             self.get(*field, out)?;
