@@ -16,4 +16,5 @@ mod parallel;
 mod primary;
 mod probes;
 mod scan;
+mod scenarios;
 mod trackers;
