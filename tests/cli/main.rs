@@ -17,5 +17,6 @@ mod policies;
 mod probe;
 mod reports;
 mod runner;
+mod scenario;
 mod trace_out;
 mod usage;
