@@ -291,7 +291,7 @@ fn files_that_are_no_scenarios_are_refused() {
             assert!(ended.stderr.len() < 2000, "it is told in short");
         }
     }
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("there is room for a directory");
     for verb in ["run", "list", "replay"] {
         let ended = stalemate([OsStr::new(verb), directory.path().as_os_str()]);
         assert_eq!(
@@ -338,7 +338,7 @@ fn files_that_are_no_traces_are_refused() {
 
 /// The trace file of a scenario, and the directory that it is in.
 fn trace(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("there is room for a directory");
     let goal = directory.path().join("trace.json");
     let scenario = file(text.as_bytes());
     let arguments = [
@@ -417,7 +417,7 @@ fn what_was_seen_broken_can_be_replayed() {
     if require_kvm().is_none() {
         return;
     }
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("there is room for a directory");
     let goal = directory.path().join("seen.json");
     let broken = HOLDS.replace("n == 2", "n == 1");
     let option = format!("--trace-out={}", goal.display());
@@ -433,7 +433,7 @@ fn what_was_seen_broken_can_be_replayed() {
 
 /// Starts a run that takes hours, sends it `signal` once it is at work, and sees how it ends.
 fn ended_by(signal: &str, arguments: &[&str]) -> Ended {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("there is room for a directory");
     let scenario = file(HOLDS.as_bytes());
     let mut command = Command::new(program());
     command.args(["run", "--runs=1000000000", "--limit=600"]);
@@ -470,7 +470,7 @@ fn ended_by(signal: &str, arguments: &[&str]) -> Ended {
         .expect("it is piped")
         .read_to_string(&mut ended.stderr);
     stdout.and(stderr).expect("it prints UTF-8");
-    let left = std::fs::read_dir(&directory).unwrap().count();
+    let left = std::fs::read_dir(&directory).expect("it is there").count();
     assert_eq!(left, 0, "files are left behind");
     ended
 }

@@ -143,6 +143,7 @@ fn what_survives_in_correct_cells_is_known() {
                 "tlbi cpu-tlb",
                 "before the block around it"
             ),
+            (Class::WrongTarget, "tlbi cpu-tlb[cpu]", "tlbi iotlb"),
         ])
     );
     assert_eq!(

@@ -187,7 +187,6 @@ pub fn end(stopped: Stopped) -> VcpuEnd {
         Stopped::Vcpu(_, at) => at.end,
         Stopped::Scan(error) => VcpuEnd::Mirror(error),
         other @ (Stopped::Asked { .. } | Stopped::Limit { .. }) => panic!("no vCPU ended: {other}"),
-        other @ (Stopped::Limit { .. } | Stopped::Asked { .. }) => panic!("no vCPU ended: {other}"),
     }
 }
 

@@ -79,6 +79,8 @@ pub const OUTCOMES: u64 = 0x2000;
 pub const STACK: u64 = 64;
 /// Registers of a vCPU.
 pub const REGISTERS: u64 = 512;
+/// The most ways of a choice: a turn of a replay has 4 bits for each.
+pub const WAYS: u64 = 16;
 /// Subroutines within each other.
 pub const DEPTH: u64 = 8;
 /// Words of an outcome's key.

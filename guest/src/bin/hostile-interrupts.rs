@@ -21,7 +21,8 @@ fn run(vcpu: guest::rt::Vcpu) -> ! {
     // Each begins elsewhere: some interrupts leave nothing behind that could send the others.
     for number in 0..MODES {
         let mode = (vcpu.index + number) % MODES;
-        for vector in (0..0x100).step_by(MAX_VCPUS as usize + 1) {
+        for number in 0..0x100 / (MAX_VCPUS + 1) {
+            let vector = number * (MAX_VCPUS + 1);
             register(APIC_COMMAND, COMMAND | mode << 8 | vector);
         }
     }

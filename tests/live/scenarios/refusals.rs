@@ -194,7 +194,11 @@ fn whether_a_cpu_is_between_instructions_is_not_seen() {
 fn a_step_does_not_wait_after_it_has_written() {
     let wait = "agent one { \"writes and waits\" atomic { n = 1; await pte.P; } } \
                 allowed a ever: n == 1;";
-    verify(wait, "writes and waits", "waits after it has written");
+    verify(
+        wait,
+        "writes and waits",
+        "waits after it has done something",
+    );
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn store_buffering(ordering: Ordering, often: u64) -> Option<(u64, u64)> {
     with_kvm(|kvm| {
         let checked = checked(STORE_BUFFERING);
         let cell = Cell::default();
-        let plan = Plan::new(&checked, &cell, ordering).unwrap();
+        let plan = Plan::new(&checked, &cell, ordering).expect("a machine can run it");
         let batch = Batch {
             runs: runs(often),
             ..Batch::default()

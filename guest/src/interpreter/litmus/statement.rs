@@ -6,7 +6,7 @@ use super::area::index;
 use super::processor::{Instruction, Processor, Section};
 use super::{Break, Flow};
 use crate::abi::litmus::{
-    CAS, CHOOSE, GROW, KEY, LOG, SET, SET_AT, SET_REGISTER, STORE_LOCKED, STORE_PLAIN,
+    CAS, CHOOSE, GROW, KEY, LOG, SET, SET_AT, SET_REGISTER, STORE_LOCKED, STORE_PLAIN, WAYS,
 };
 
 impl Processor<'_> {
@@ -66,7 +66,7 @@ impl Processor<'_> {
     }
 
     fn choose(&mut self, ways: u64) -> Flow {
-        if !(1..=16).contains(&ways) {
+        if !(1..=WAYS).contains(&ways) {
             return Err(Break::Bad);
         }
         let way = match &mut self.taken {

@@ -104,6 +104,11 @@ impl Wanted {
     }
 }
 
+/// [`PAGES`], as a length.
+const TRIES: usize = 64;
+
+const _: () = assert!(TRIES as u64 == PAGES);
+
 /// Linux's `pte_wrprotect` from 6.6 on: W=0, and D moves into a bit of software's.
 fn write_protected(entry: u64) -> u64 {
     let saved = if entry & DIRTY == 0 { 0 } else { SAVED_DIRTY };
@@ -120,7 +125,7 @@ impl Interpreter {
             }
             word(probe::AT).store(0);
             word(probe::READY).store(round);
-            let mut old = [0; PAGES as usize];
+            let mut old = [0; TRIES];
             for (page, old) in (0..).zip(&mut old) {
                 until(probe::AT, |storing| storing > page);
                 wanted.delay(round, page, DELAYS);

@@ -181,8 +181,12 @@ impl Try<'_> {
     /// As often as was asked for; the first time is told, unless a later one differs.
     fn made(&self, plan: &Plan, schedule: &notifier::explore::Schedule) -> Result<Came, Refused> {
         let mut first: Option<Replayed> = None;
-        let mut same = true;
+        let (mut same, mut times) = (true, 0);
         for _ in 0..self.times {
+            if first.is_some() && self.interrupted.load(Ordering::Relaxed) {
+                break;
+            }
+            times += 1;
             let once = match replay(self.kvm, plan, schedule, self.batch, self.interrupted) {
                 Ok(once) => once,
                 Err(NoReplay::Machine(error)) => return Err(host_error(error)),
@@ -198,7 +202,7 @@ impl Try<'_> {
         Ok(match first {
             Some(replayed) => Came::Made(Made {
                 replayed,
-                times: self.times,
+                times,
                 same,
             }),
             None => Came::Not(vec!["it was to be replayed 0 times".into()]),

@@ -169,6 +169,9 @@ pub(super) fn soundness(judgement: &Judgement) -> String {
         Ok(allowed) => allowed,
     };
     let outcomes = match judgement.unsound().count() {
+        _ if judgement.outcomes.is_empty() => {
+            "no run came to its end: there is nothing to judge".into()
+        }
         0 => format!(
             "sound: every outcome is one that the explorer allows; {} of its {allowed} were seen",
             judgement.covered

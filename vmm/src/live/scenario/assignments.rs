@@ -106,6 +106,10 @@ impl Writer<'_, '_> {
     /// A store to an entry. What depends on the entry itself is one compare-exchange, since the
     /// processor may change it meanwhile.
     pub(super) fn set_entry(&mut self, at: usize, page: u64, field: Field, change: (&Target, &Ex)) {
+        if let Some(register) = self.held_at(at).get(&field).copied() {
+            self.exchange_held(at, page, register, change);
+            return;
+        }
         let (target, value) = change;
         let mut reads = target.part.is_some();
         value.reads(&mut |read| reads |= read == field);

@@ -9,7 +9,7 @@ use super::Refusal;
 use super::assembler::{Assembler, Label};
 use super::expressions::Unseen;
 use super::flow::{self, Flow, Holding};
-use super::lowering::{Lowering, name_of};
+use super::lowering::Lowering;
 use super::places::Place;
 
 /// One context while its code is written.
@@ -24,9 +24,11 @@ pub(super) struct Writer<'a, 'b> {
     /// The code that takes interrupts, if somebody may interrupt here.
     polls: Option<Label>,
     /// Where it goes on at the end.
-    over: Label,
-    /// What ghosts were before the operation whose step it is.
+    pub(super) over: Label,
+    /// Where that is which `forbid`s behind operations ask for, as it was before the operation.
     pub(super) before: BTreeMap<Field, u64>,
+    /// Where that is which a step has read of an entry that it changes: by its first instruction.
+    pub(super) held: BTreeMap<(usize, Field), u64>,
 }
 
 impl<'a, 'b> Writer<'a, 'b> {
@@ -49,6 +51,7 @@ impl<'a, 'b> Writer<'a, 'b> {
             polls,
             over,
             before: BTreeMap::new(),
+            held: BTreeMap::new(),
         }
     }
 
@@ -101,6 +104,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         self.out.op(code::STEP, 0, step_number(self.number, at));
         if flow::operation_at(self.code(), at).is_none() {
             self.lock(at);
+            self.hold_entries(at);
         }
     }
 
@@ -116,9 +120,21 @@ impl<'a, 'b> Writer<'a, 'b> {
         }
     }
 
+    /// That an agent is done is part of its last step, if others ask.
+    pub(super) fn finish(&mut self, to: usize) {
+        let over = matches!(self.code().instrs[to], Instr::End);
+        let own = self.context.condition.is_none() && self.context.above.is_empty();
+        if over && own && flow::is_asked_done(self.lowering.program, self.context.agent) {
+            self.out.constant(1);
+            let done = self.lowering.places.done(self.context.agent);
+            self.out.op(code::SET, done, code::STORE_LOCKED);
+        }
+    }
+
     /// Goes on from one instruction at another.
     pub(super) fn go(&mut self, from: usize, to: usize) {
         if flow::is_boundary(self.code(), to) {
+            self.finish(to);
             self.unlock(from);
             self.out.op(code::STEP_END, 0, 0);
         }
@@ -133,7 +149,8 @@ impl<'a, 'b> Writer<'a, 'b> {
                 self.cmpxchg(at, target, [old, new], success);
             }
             // How often something happens on one way is the explorer's question.
-            Instr::Await(Ex::AtBoundary(_)) | Instr::Enter | Instr::Count(_) => {}
+            Instr::Await(Ex::AtBoundary(_)) | Instr::Count(_) => {}
+            Instr::Enter => self.enter(at),
             Instr::Await(condition) => self.wait(at, condition),
             Instr::Unless(condition, to) => {
                 self.read(at, condition);
@@ -149,7 +166,7 @@ impl<'a, 'b> Writer<'a, 'b> {
                 self.choose(at, branches);
                 return None;
             }
-            Instr::Forbid(property, condition) => self.forbid(*property, condition),
+            Instr::Forbid(property, condition) => self.forbid(at, *property, condition),
             Instr::End => return None,
         }
         Some(at + 1)
@@ -157,7 +174,7 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     /// Puts a value on the stack; a refusal if it can't be known.
     pub(super) fn read(&mut self, at: usize, value: &Ex) {
-        if let Err(Unseen(why)) = self.try_read(value, &BTreeMap::new()) {
+        if let Err(Unseen(why)) = self.try_read(value, &self.held_at(at)) {
             self.refuse(at, why);
             self.out.constant(0);
         }
@@ -187,6 +204,14 @@ impl<'a, 'b> Writer<'a, 'b> {
         self.lowering.expression(value, &instead, self.out)
     }
 
+    /// What stands for entries that the step of this instruction has read.
+    pub(super) fn held_at(&self, at: usize) -> BTreeMap<Field, u64> {
+        let step = self.flow.only_step(at);
+        let held = self.held.iter().filter(|((of, _), _)| Some(*of) == step);
+        held.map(|((_, field), register)| (*field, *register))
+            .collect()
+    }
+
     pub(super) fn refuse(&mut self, at: usize, why: String) {
         let (agent, step) = (self.context.name.clone(), self.words(at));
         self.lowering.refusals.push(Refusal {
@@ -202,49 +227,11 @@ impl<'a, 'b> Writer<'a, 'b> {
         self.code().words[step].clone()
     }
 
-    /// Waits; the step begins again until it can be made.
-    pub(super) fn wait(&mut self, at: usize, condition: &Ex) {
-        let Some(step) = self.flow.only_step(at) else {
-            self.refuse(at, "a wait that several steps come to".into());
-            return;
-        };
-        if self.writes_before(step, at) {
-            self.refuse(
-                at,
-                "a step that waits after it has written something".into(),
-            );
-        }
-        self.read(at, condition);
-        let (retry, on) = (self.out.label(), self.out.label());
-        self.out.jump(code::UNLESS, retry);
-        self.out.jump(code::JUMP, on);
-        self.out.bind(retry);
-        self.unlock(at);
-        self.out.jump(code::RETRY, self.labels[step]);
-        self.out.bind(on);
-    }
-
-    /// Whether a step may write something that others see before it comes to an instruction.
-    pub(super) fn writes_before(&self, step: usize, at: usize) -> bool {
-        let (mut seen, mut waiting) = (BTreeSet::new(), vec![step]);
-        while let Some(one) = waiting.pop().filter(|one| *one != at) {
-            if seen.insert(one) {
-                let target = match &self.code().instrs[one] {
-                    Instr::Assign(target, ..) | Instr::Cmpxchg(target, ..) => Some(target),
-                    _ => None,
-                };
-                let place = target.and_then(|target| self.element(target));
-                if target.is_some() && !matches!(place, Some((Place::Register(_), _))) {
-                    return true;
-                }
-                let next = flow::after(self.code(), one).into_iter();
-                waiting.extend(next.filter(|next| !flow::is_boundary(self.code(), *next)));
-            }
-        }
-        false
-    }
-
     pub(super) fn choose(&mut self, at: usize, branches: &[usize]) {
+        if branches.len() as u64 > code::WAYS {
+            let why = format!("a choice of more than {} ways", code::WAYS);
+            self.refuse(at, why);
+        }
         let register = self.lowering.places.register();
         self.out.op(code::CHOOSE, branches.len() as u64, 0);
         self.out.op(code::SET_REGISTER, register, 0);
@@ -259,38 +246,6 @@ impl<'a, 'b> Writer<'a, 'b> {
         }
         // The interpreter gives one of these numbers and no other.
         self.out.jump(code::JUMP, self.over);
-    }
-
-    /// Notes that a step breaks a condition, if what it asks can be known when it is made.
-    pub(super) fn forbid(&mut self, property: usize, condition: &Ex) {
-        let mut late = None;
-        condition.reads(&mut |field| late = late.or(self.is_late(field).then_some(field)));
-        if let Some(field) = late {
-            let name = name_of(self.lowering.program, field);
-            let why = format!("`{name}` is known only a while after it happened");
-            self.lowering.unwatched.insert((property, why));
-            return;
-        }
-        let before = self.before.clone();
-        let mark = self.out.here();
-        match self.try_read(condition, &before) {
-            Ok(()) => {
-                let skip = self.out.label();
-                let broken = self.lowering.places.broken(property);
-                self.out.jump(code::UNLESS, skip);
-                self.out.constant(1);
-                self.out.op(code::SET, broken, code::STORE_LOCKED);
-                self.out.bind(skip);
-            }
-            Err(Unseen(why)) => {
-                self.out.cut(mark);
-                self.lowering.unwatched.insert((property, why));
-            }
-        }
-    }
-
-    pub(super) fn is_late(&self, field: Field) -> bool {
-        self.lowering.late.contains(&field)
     }
 }
 

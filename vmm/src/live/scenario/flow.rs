@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use notifier::explore::program::{
-    Code, Context, Field, HardwareOperation, Instr, Operation, Program, Target,
+    Code, Context, Ex, Field, HardwareOperation, Instr, Operation, Program, Target,
 };
 
 use super::places::{Place, Places};
@@ -19,6 +19,8 @@ enum Cell {
     Page(u64),
     /// What is in frames; which one is often known only when it is used.
     Contents,
+    /// Whether an agent has nothing more to do.
+    Done(usize),
 }
 
 /// Whether a step takes the lock.
@@ -50,6 +52,11 @@ impl Flow {
     /// Whether two instructions may be parts of one step.
     pub(super) fn same_step(&self, one: usize, other: usize) -> bool {
         !self.steps[one].is_disjoint(&self.steps[other])
+    }
+
+    /// Where the steps begin that this instruction may belong to.
+    pub(super) fn steps(&self, at: usize) -> impl Iterator<Item = usize> {
+        self.steps[at].iter().copied()
     }
 
     /// Where the step begins that this instruction belongs to, if there is just one.
@@ -112,7 +119,11 @@ type Touched = BTreeMap<usize, Vec<Cell>>;
 
 fn steps(code: &Code) -> Flow {
     let mut steps = vec![BTreeSet::new(); code.instrs.len()];
-    for start in (0..code.instrs.len()).filter(|at| is_boundary(code, *at) || *at == 0) {
+    // The steps within the model of an operation are none here.
+    let made =
+        |at: &usize| operation_around(code, *at).is_none() || operation_at(code, *at).is_some();
+    let starts = (0..code.instrs.len()).filter(|at| is_boundary(code, *at) || *at == 0);
+    for start in starts.filter(made) {
         let mut waiting = vec![start];
         while let Some(at) = waiting.pop() {
             if steps[at].insert(start) {
@@ -133,7 +144,14 @@ fn touches(context: &Context, flow: &Flow, places: &Places) -> Touched {
         if operation_around(&context.code, at).is_some() {
             continue;
         }
-        let cells = cells(&context.code.instrs[at], places);
+        let mut cells = cells(&context.code.instrs[at], places);
+        // Whether a handler may begin is looked at in its first step.
+        if let (Instr::Enter, Some(condition)) = (&context.code.instrs[at], &context.condition) {
+            condition.reads(&mut |field| cells.extend(places.of(field).and_then(cell)));
+        }
+        if ends(context, at) {
+            cells.push(Cell::Done(context.agent));
+        }
         for step in steps {
             touched.entry(*step).or_default().extend(&cells);
         }
@@ -147,6 +165,14 @@ fn cells(instr: &Instr, places: &Places) -> Vec<Cell> {
     let mut see = |field: Field| cells.extend(places.of(field).and_then(cell));
     for expression in instr.expressions() {
         expression.reads(&mut see);
+    }
+    let mut done = Vec::new();
+    for expression in instr.expressions() {
+        expression.visit(&mut |part| {
+            if let Ex::Done(agent) = part {
+                done.push(Cell::Done(*agent));
+            }
+        });
     }
     let targets: Vec<&Target> = match instr {
         Instr::Assign(target, ..) => vec![target],
@@ -162,7 +188,25 @@ fn cells(instr: &Instr, places: &Places) -> Vec<Cell> {
     {
         target.fields.iter().for_each(|field| see(*field));
     }
+    cells.extend(done);
     cells
+}
+
+/// Whether an agent has nothing more to do behind this instruction. One with interrupts goes on taking them.
+pub(super) fn ends(context: &Context, at: usize) -> bool {
+    let last = |at: usize| matches!(context.code.instrs[at], Instr::End);
+    let own = context.condition.is_none() && context.above.is_empty();
+    own && !last(at) && after(&context.code, at).into_iter().any(last)
+}
+
+/// Whether a step asks whether an agent has nothing more to do.
+pub(super) fn is_asked_done(program: &Program, agent: usize) -> bool {
+    let instrs = program.contexts.iter().flat_map(|one| &one.code.instrs);
+    let mut asked = false;
+    for expression in instrs.flat_map(Instr::expressions) {
+        expression.visit(&mut |part| asked |= *part == Ex::Done(agent));
+    }
+    asked
 }
 
 fn cell(place: Place) -> Option<Cell> {

@@ -113,6 +113,7 @@ impl Writer<'_, '_> {
         }
         let next = operation.code.end;
         if flow::is_boundary(self.code(), next) {
+            self.finish(next);
             self.out.op(code::STEP_END, 0, 0);
         } else {
             self.lock(next);
@@ -144,9 +145,10 @@ impl Writer<'_, '_> {
                     .expression(&Ex::Get(field), &BTreeMap::new(), self.out)
                     .is_ok()
             {
-                let register = self.lowering.places.register();
+                let places = &mut self.lowering.places;
+                let register = self.before.entry(field);
+                let register = *register.or_insert_with(|| places.register());
                 self.out.op(code::SET_REGISTER, register, 0);
-                self.before.insert(field, register);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use guest::abi::litmus as code;
-use notifier::explore::program::{Field, Program};
+use notifier::explore::program::{EntryFormat, Field, Program};
 
 use super::Refusal;
 use super::assembler::Assembler;
@@ -77,6 +77,9 @@ impl Initial {
             fields.find(|field| places.of(*field) == Some(Place::Page(page)))
         };
         let kept = program.format.cached();
+        let mut fields = program.format.fields().iter();
+        let accessed = fields.find(|(name, ..)| *name == "A");
+        let accessed = accessed.map_or(0, |(_, shift, ones)| EntryFormat::ones(*ones) << shift);
         for shown in &program.shown {
             let Some(Place::Tlb { page, .. } | Place::Smmu { page }) = places.of(shown.field)
             else {
@@ -84,7 +87,18 @@ impl Initial {
             };
             for state in &self.states {
                 let value = |field: Field| state.get(&field).copied().unwrap_or(0);
-                let entry = entry_of(page).map_or(0, value) & kept;
+                let entry = entry_of(page).map_or(0, value);
+                if value(shown.field) != 0
+                    && entry & accessed != accessed
+                    && is_cpu(places.of(shown.field))
+                {
+                    let name = name_of(program, shown.field);
+                    let why = format!(
+                        "`{name}` begins with an entry whose A is 0, and the walk that fills it sets A"
+                    );
+                    return Err(Refusal::cell(why));
+                }
+                let entry = entry & kept;
                 let cached = value(shown.field);
                 if cached != 0 && cached != entry {
                     let name = name_of(program, shown.field);
@@ -140,4 +154,8 @@ impl Initial {
         };
         states.flat_map(row).collect()
     }
+}
+
+fn is_cpu(place: Option<Place>) -> bool {
+    matches!(place, Some(Place::Tlb { .. }))
 }

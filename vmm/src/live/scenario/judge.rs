@@ -132,8 +132,17 @@ pub fn judge(plan: &Plan, ran: &Ran, allowed: Result<&Outcomes, Bound>) -> Judge
         conditions: conditions(plan, ran, allowed.ok()),
         allowed: allowed.map(|allowed| allowed.finals.len()),
         covered,
-        hang_is_allowed: allowed.ok().filter(|_| ran.hangs()).map(may_hang),
+        hang_is_allowed: allowed
+            .ok()
+            .filter(|_| ran.hangs() && all_events_happen(plan))
+            .map(may_hang),
     }
+}
+
+/// Whether machines make all of the scenario's events happen: somebody may wait for another one.
+fn all_events_happen(plan: &Plan) -> bool {
+    let mut events = 0..plan.program.events.len();
+    events.all(|event| plan.agent_of_event(event).is_some())
 }
 
 /// Whether somebody can wait for ever, or never succeed.

@@ -7,8 +7,10 @@ mod assembler;
 mod assignments;
 mod batch;
 mod context;
+mod entries;
 mod expressions;
 mod flow;
+mod forbids;
 mod hardware;
 mod initial;
 mod judge;
@@ -21,6 +23,7 @@ mod refusal;
 mod replay;
 mod sections;
 mod shared_shadow;
+mod waits;
 
 #[cfg(test)]
 mod tests;

@@ -108,6 +108,7 @@ impl Plan {
         });
         let code: Vec<Vec<u64>> = seats.map(|seat| seat.code(&mut lowering)).collect();
         refusals.extend(check(&places, &tables, &code));
+        refusals.extend(nested(&program));
         if !refusals.is_empty() {
             refusals.sort();
             refusals.dedup();
@@ -250,6 +251,23 @@ fn check(places: &Places, tables: &Tables, code: &[Vec<u64>]) -> Vec<Refusal> {
     let refused = over.map(|(used, most, what)| {
         Refusal::cell(format!(
             "{what} {used} words: a machine has room for {most}"
+        ))
+    });
+    refused.collect()
+}
+
+/// Agents whose interrupts may be nested deeper than the payload's calls: two for each, the look whether
+/// it may come and the handler.
+fn nested(program: &Program) -> Vec<Refusal> {
+    let most = code::DEPTH / 2;
+    let agents = (0..).zip(&program.agents).filter(|(agent, _)| {
+        let contexts = program.contexts.iter();
+        let all = contexts.filter(|context| context.agent == *agent).count();
+        all as u64 > 1 + most
+    });
+    let refused = agents.map(|(_, name)| {
+        Refusal::cell(format!(
+            "{name} has more than {most} interrupts, which may be nested"
         ))
     });
     refused.collect()

@@ -355,7 +355,32 @@ pub(super) fn unreliable(program: &Program, late: &BTreeSet<Field>) -> BTreeSet<
         let constant = values.iter().all(|value| value.constant().is_some());
         agents.len() > 1 && !(same && constant) && !sums
     };
-    late.iter().filter(matters).copied().collect()
+    let mut unreliable: BTreeSet<Field> = late.iter().filter(matters).copied().collect();
+    while spread(program, late, &mut unreliable) {}
+    unreliable
+}
+
+/// Whether one more variable is made of a late ghost, and so is as late.
+fn spread(program: &Program, late: &BTreeSet<Field>, unreliable: &mut BTreeSet<Field>) -> bool {
+    let before = unreliable.len();
+    for instr in program
+        .contexts
+        .iter()
+        .flat_map(|context| &context.code.instrs)
+    {
+        let Instr::Assign(target, value, _) = instr else {
+            continue;
+        };
+        let mut is_late = false;
+        value.reads(&mut |field| {
+            let own = target.fields.contains(&field);
+            is_late |= unreliable.contains(&field) || late.contains(&field) && !own;
+        });
+        if is_late {
+            unreliable.extend(&target.fields);
+        }
+    }
+    unreliable.len() > before
 }
 
 /// Whether a value adds something that is always the same, so that the order of several does not matter.
