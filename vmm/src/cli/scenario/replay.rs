@@ -296,6 +296,12 @@ fn made(text: &mut String, replayed: &Replayed) {
     if told < of && !replayed.agrees() {
         let _ = writeln!(text, "  {} turns behind that are left out", of - told);
     }
+    for name in &replayed.unbroken {
+        let _ = writeln!(
+            text,
+            "  DIFFERS: {name} was not broken by the last steps, as it is in the trace"
+        );
+    }
     if replayed.attempts > 1 {
         let _ = writeln!(
             text,

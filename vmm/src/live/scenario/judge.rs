@@ -242,7 +242,7 @@ pub(super) fn broken_states(plan: &Plan, values: &[u64], ends: bool) -> Vec<Stri
     broken.map(|(_, property)| property.name.clone()).collect()
 }
 
-fn view(plan: &Plan, number: usize) -> View {
+pub(super) fn view(plan: &Plan, number: usize) -> View {
     let property = &plan.program.properties[number];
     let Some(condition) = &property.condition else {
         let mut unwatched = plan.unwatched.iter();

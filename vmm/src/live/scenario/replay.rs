@@ -1,6 +1,6 @@
 //! One interleaving, forced: everybody waits for their turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use notifier::explore::program::Field;
 use notifier::explore::{Mover, Schedule, Turn};
 
 use super::batch::{Batch, Cut};
+use super::judge::{View, view};
 use super::load;
 use super::outcome::Part;
 use super::plan::Plan;
@@ -31,6 +32,9 @@ pub struct Replayed {
     pub circle: Option<(usize, u32)>,
     /// Conditions that steps have broken.
     pub broken: Vec<String>,
+    /// Conditions that steps of the schedule break, and those of the machine did not, though it would
+    /// have been seen.
+    pub unbroken: Vec<String>,
     /// Why it was not carried to its end.
     pub cut: Option<Cut>,
     /// From the first vCPU's start to the end.
@@ -58,7 +62,8 @@ impl Replayed {
     /// Whether all turns were made, and the machine was what the explorer says after each.
     pub fn agrees(&self) -> bool {
         let mut turns = self.turns.iter();
-        self.cut.is_none() && self.missing == 0 && turns.all(|turn| turn.differs.is_empty())
+        let whole = self.cut.is_none() && self.missing == 0 && self.unbroken.is_empty();
+        whole && turns.all(|turn| turn.differs.is_empty())
     }
 
     /// Whether it went another way than the schedule, and not for any other reason.
@@ -171,12 +176,16 @@ fn once(
                 .any(|(key, ..)| plan.key.broken_in(key).contains(number))
     });
     let name = |number: usize| plan.program.properties[number].name.clone();
+    let broken: Vec<String> = broken.map(name).collect();
+    let unbroken = expected(plan, schedule).into_iter();
+    let unbroken = unbroken.filter(|name| !broken.contains(name)).collect();
     Ok(Replayed {
+        unbroken,
         turns: seen(plan, schedule, &log, made),
         missing: turns.len() - made,
         attempts: 1,
         circle: schedule.again.map(|first| (first, *rounds)),
-        broken: broken.map(name).collect(),
+        broken,
         cut: cut.or_else(|| diverged(plan, &ram)),
         elapsed: run.elapsed,
     })
@@ -211,6 +220,18 @@ fn repeated(schedule: &Schedule) -> (Schedule, u32) {
     let circle = schedule.turns.get(first..).unwrap_or_default();
     (1..ROUNDS).for_each(|_| all.turns.extend_from_slice(circle));
     (all, ROUNDS)
+}
+
+/// The conditions that steps of the schedule break, of those that are watched.
+fn expected(plan: &Plan, schedule: &Schedule) -> BTreeSet<String> {
+    let properties = plan.program.properties.iter().enumerate();
+    let watched = properties.filter(|(number, _)| view(plan, *number) == View::BySteps);
+    let watched = watched.map(|(_, property)| &property.name);
+    let broken: BTreeSet<&String> = schedule.turns.iter().flat_map(|turn| &turn.shows).collect();
+    watched
+        .filter(|name| broken.contains(name))
+        .cloned()
+        .collect()
 }
 
 fn words_of(turn: code::Turn) -> Vec<u64> {
